@@ -1,0 +1,1 @@
+"""Edubba: a self-hosted hosting control plane for a national data centre."""

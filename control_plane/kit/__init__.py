@@ -1,0 +1,1 @@
+"""Tools without business: clock, ids, money, database, errors, HTTP, logs, metrics, pages."""

@@ -1,0 +1,52 @@
+# What a person does with Edubba. `make help` lists it.
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+QUICK := not (slow or root or exhaustive or bench)
+GATES := check-lint check-types check-contracts check-tests
+
+.PHONY: help
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: dev ## lint, types, contracts and quick tests
+	@$(MAKE) -j2 -k --output-sync=target $(GATES)
+
+.PHONY: check-lint
+check-lint: dev ## ruff: lint and format
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+.PHONY: check-types
+check-types: dev ## mypy, strict
+	$(PYTHON) -m mypy
+
+.PHONY: check-contracts
+check-contracts: dev ## import-linter: who may import whom
+	.venv/bin/lint-imports --no-logo
+
+.PHONY: check-tests
+check-tests: dev ## the quick tests
+	$(PYTHON) -m pytest -q -m "$(QUICK)"
+
+.PHONY: test
+test: dev ## everything else but the exhaustive kills
+	$(PYTHON) -m pytest -m "not ($(QUICK)) and not (exhaustive or bench)"
+
+.PHONY: test-faults
+test-faults: dev ## all kills, also on the local cloud
+	$(PYTHON) -m pytest -m exhaustive
+
+.PHONY: bench
+bench: dev ## measure and print
+	$(PYTHON) -m pytest -q -s -m bench
+
+.PHONY: fmt
+fmt: dev ## format the code
+	$(PYTHON) -m ruff check --fix-only .
+	$(PYTHON) -m ruff format .
+
+.PHONY: dev
+dev:
+	@test -x .venv/bin/ruff

@@ -49,4 +49,4 @@ fmt: dev ## format the code
 
 .PHONY: dev
 dev:
-	@test -x .venv/bin/ruff
+	@playbooks/bootstrap.sh dev

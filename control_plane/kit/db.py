@@ -104,13 +104,6 @@ class Database:
         except OperationalError as error:
             raise Unavailable("database_unavailable") from error
 
-    def now(self, session: Session) -> datetime:
-        """Return the time that decides leases: the server's on PostgreSQL, `kit.clock` here."""
-        if not self.is_postgresql:
-            return clock.now()
-        moment: datetime = session.connection().execute(text("SELECT clock_timestamp()")).scalar_one()
-        return moment.astimezone(UTC) + clock.offset()
-
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
@@ -157,3 +150,15 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Any) -> None:
     mode = connection.get_execution_options().get("sqlite_mode", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def database_now(session: Session) -> datetime:
+    """Return the time that decides leases: the server's on PostgreSQL, else `kit.clock`'s.
+
+    The server's clock is read anew each time, not fixed at the start of the transaction.
+    """
+    connection = session.connection()
+    if connection.dialect.name != "postgresql":
+        return clock.now()
+    moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return moment.astimezone(UTC) + clock.offset()

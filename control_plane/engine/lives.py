@@ -1,0 +1,161 @@
+"""The verbs on lives that rooms use: start, signal, ask to end, retry, pause; and their story.
+
+Each takes the caller's session and commits nothing. What must be woken is remembered in the
+session (`rung`), and the caller's transaction rings the bell for it after the commit.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlmodel import Session, col, select, update
+
+from control_plane.engine.models import EnginePause, Life, LifeState, TimelineEvent
+from control_plane.engine.registry import DEFAULT_DEADLINE, Flow
+from control_plane.kit.db import database_now
+from control_plane.kit.ids import new_id
+
+_RUNG = "rung_lives"
+EVERY_KIND = "*"
+
+
+def start_life(session: Session, flow: Flow, subject_id: str, agency_id: str | None = None) -> str:
+    """Start the one life of a resource, due at once; return its id."""
+    now = database_now(session)
+    life = Life(
+        id=new_id("lif"),
+        kind=flow.kind,
+        flow_version=flow.version,
+        subject_id=subject_id,
+        agency_id=agency_id,
+        step=flow.start,
+        created_at=now,
+        entered_at=now,
+        due_at=now,
+        deadline_at=now + flow.steps[flow.start].deadline,
+    )
+    session.add(life)
+    session.flush()
+    _ring(session, life.id)
+    return life.id
+
+
+def find_life(session: Session, kind: str, subject_id: str) -> Life | None:
+    """Return the life of a resource."""
+    query = select(Life).where(col(Life.kind) == kind, col(Life.subject_id) == subject_id)
+    return session.exec(query).first()
+
+
+def signal_life(session: Session, kind: str, subject_id: str) -> bool:
+    """Wake the life because its wish changed; not lost if a step is running. Is there one?"""
+    return _wake(session, kind, subject_id, {})
+
+
+def request_ending(session: Session, kind: str, subject_id: str) -> bool:
+    """Ask the life to end: looked at before its next step, also if it had stopped."""
+    return _wake(
+        session,
+        kind,
+        subject_id,
+        {"ending_at": database_now(session), "state": LifeState.LIVE, "attempts": 0, "failure_code": None},
+    )
+
+
+def retry_life(session: Session, life_id: str) -> bool:
+    """Let a stopped life try its step again. Was it stopped?"""
+    now = database_now(session)
+    row = session.connection().execute(
+        update(Life)
+        .where(col(Life.id) == life_id, col(Life.state) == LifeState.STOPPED)
+        .values(
+            state=LifeState.LIVE,
+            due_at=now,
+            entered_at=now,
+            deadline_at=now + DEFAULT_DEADLINE,
+            alerted_at=None,
+            attempts=0,
+            failure_code=None,
+            failure_facts=None,
+            signals=col(Life.signals) + 1,
+        )
+        .returning(col(Life.step))
+    ).first()
+    if row is None:
+        return False
+    add_event(session, life_id, row[0], "retried")
+    _ring(session, life_id)
+    return True
+
+
+def pause_engine(session: Session, kind: str, actor_id: str, reason: str) -> None:
+    """Claim no more lives of the kind (`*`: of any) until resumed; running steps finish."""
+    session.merge(EnginePause(kind=kind, since=database_now(session), actor_id=actor_id, reason=reason))
+
+
+def resume_engine(session: Session, kind: str) -> bool:
+    """Claim them again. Was it paused?"""
+    pause = session.get(EnginePause, kind)
+    if pause is None:
+        return False
+    session.delete(pause)
+    return True
+
+
+def list_pauses(session: Session) -> Sequence[EnginePause]:
+    """Return what is paused."""
+    return session.exec(select(EnginePause)).all()
+
+
+def list_events(session: Session, life_id: str, after: str | None = None, limit: int = 200) -> Sequence[TimelineEvent]:
+    """Return a life's story from its beginning, or behind the event `after`."""
+    query = select(TimelineEvent).where(col(TimelineEvent.life_id) == life_id)
+    if after is not None:
+        query = query.where(col(TimelineEvent.id) > after)
+    return session.exec(query.order_by(col(TimelineEvent.id)).limit(limit)).all()
+
+
+def add_event(
+    session: Session,
+    life_id: str,
+    step: str,
+    event: str,
+    facts: Mapping[str, Any] | None = None,
+    attempt: int = 0,
+) -> None:
+    """Add to a life's story; `event` is a constant in the past tense."""
+    session.add(
+        TimelineEvent(
+            id=new_id("evt"),
+            life_id=life_id,
+            at=database_now(session),
+            step=step,
+            event=event,
+            attempt=attempt,
+            facts=dict(facts) if facts else None,
+        )
+    )
+
+
+def rung_lives(session: Session) -> frozenset[str]:
+    """Return the lives that this transaction wants woken once it is committed."""
+    return frozenset(session.info.get(_RUNG, ()))
+
+
+def _wake(session: Session, kind: str, subject_id: str, changes: dict[str, Any]) -> bool:
+    row = session.connection().execute(
+        update(Life)
+        .where(
+            col(Life.kind) == kind,
+            col(Life.subject_id) == subject_id,
+            col(Life.state) != LifeState.DONE,
+        )
+        .values(signals=col(Life.signals) + 1, due_at=database_now(session), **changes)
+        .returning(col(Life.id))
+    ).first()
+    if row is None:
+        return False
+    _ring(session, row[0])
+    return True
+
+
+def _ring(session: Session, life_id: str) -> None:
+    session.info.setdefault(_RUNG, set()).add(life_id)

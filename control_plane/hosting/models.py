@@ -1,0 +1,111 @@
+"""Hostings, the requests for them, the plans that were decided on, and the decisions."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from control_plane.hosting.rules import Answer, HostingStatus, RequestKind, RequestStatus
+from control_plane.kit.columns import id_column, json_column, moment, one_of, ref
+
+_PRESENT = text("status not in ('cancelled', 'ended', 'purged')")
+
+
+class Hosting(SQLModel, table=True):
+    """One thing hosted: the wish (`generation`) and the fact (`observed_generation`) apart."""
+
+    __tablename__ = "hosting"
+    __table_args__ = (
+        one_of("status", [status.value for status in HostingStatus]),
+        Index(
+            "uq_hosting_name_present",
+            "agency_id",
+            "name",
+            unique=True,
+            sqlite_where=_PRESENT,
+            postgresql_where=_PRESENT,
+        ),
+    )
+
+    id: str = id_column()
+    agency_id: str = ref("agency.id")
+    region_id: str = ref("region.id")
+    tenant_id: str = ref("tenant.id")
+    name: str = Field(max_length=40)
+    title: str = Field(default="", max_length=200)
+    blueprint_version_id: str = ref("blueprint_version.id")
+    size: str = Field(max_length=40)
+    inputs: dict[str, Any] = json_column()
+    image_digest: str = Field(max_length=80)
+    status: str = Field(max_length=16)
+    generation: int = 1
+    observed_generation: int = 0
+    wished_deployment_id: str | None = Field(default=None, max_length=32)
+    live_deployment_id: str | None = Field(default=None, max_length=32)
+    created_at: datetime = moment()
+    active_at: datetime | None = moment(nullable=True)
+    observed_at: datetime | None = moment(nullable=True)
+    probed_at: datetime | None = moment(nullable=True)
+    probe_failed_at: datetime | None = moment(nullable=True)
+    drift: list[str] | None = json_column(nullable=True)  # what the last watch found and mended
+    ended_at: datetime | None = moment(nullable=True)
+    purge_after: datetime | None = moment(nullable=True)
+    legal_hold: bool = False
+
+
+class Request(SQLModel, table=True):
+    """An agency's wish to create, change or end a hosting."""
+
+    __tablename__ = "request"
+    __table_args__ = (
+        one_of("kind", [kind.value for kind in RequestKind]),
+        one_of("status", [status.value for status in RequestStatus]),
+    )
+
+    id: str = id_column()
+    agency_id: str = ref("agency.id")
+    hosting_id: str = ref("hosting.id")
+    kind: str = Field(max_length=8)
+    status: str = Field(max_length=16)
+    version: int = 1  # grows when the plan had to change; decisions are on one version
+    wish: dict[str, Any] = json_column()
+    reason: str = Field(default="", max_length=500)
+    submitted_by: str = Field(max_length=64)
+    submitted_at: datetime = moment()
+    closed_at: datetime | None = moment(nullable=True)
+
+
+class Plan(SQLModel, table=True):
+    """Exactly what one version of a request would make, change and destroy, and its cost."""
+
+    __tablename__ = "plan"
+
+    request_id: str = ref("request.id", primary_key=True)
+    version: int = Field(primary_key=True)
+    hash: str = Field(max_length=71)
+    body: dict[str, Any] = json_column()
+    currency: str = Field(max_length=3)
+    micros_per_hour: int = Field(sa_column=Column(BigInteger, nullable=False))
+    created_at: datetime = moment()
+
+
+class Decision(SQLModel, table=True):
+    """One person's or policy's answer to one version of a request."""
+
+    __tablename__ = "decision"
+    __table_args__ = (
+        UniqueConstraint("request_id", "request_version", "decider_id"),
+        one_of("answer", [answer.value for answer in Answer]),
+    )
+
+    id: str = id_column()
+    agency_id: str = ref("agency.id")
+    request_id: str = ref("request.id")
+    request_version: int
+    plan_hash: str = Field(max_length=71)
+    decider_id: str = Field(max_length=64)  # psn_… or policy:<name>
+    answer: str = Field(max_length=8)
+    reason: str = Field(default="", max_length=500)
+    conditions: list[str] | None = json_column(nullable=True)
+    decided_at: datetime = moment()

@@ -1,0 +1,144 @@
+"""Who may do what: roles, permissions, and the actor on whose behalf something happens."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from control_plane.kit.errors import Problem
+
+
+class Role(StrEnum):
+    """What somebody is: in an agency (the first three) or in the data centre."""
+
+    OWNER = "owner"  # answers for the agency: people, budget, requests, ending
+    DEVELOPER = "developer"  # asks for hosting and deploys releases
+    VIEWER = "viewer"
+    OPERATOR = "operator"  # approves, watches, mends
+    AUDITOR = "auditor"  # reads everything, changes nothing
+
+
+AGENCY_ROLES = frozenset({Role.OWNER, Role.DEVELOPER, Role.VIEWER})
+CENTRE_ROLES = frozenset({Role.OPERATOR, Role.AUDITOR})
+
+
+class TokenKind(StrEnum):
+    """How a token came to be: `session` by logging in, `api` made for a pipeline."""
+
+    SESSION = "session"
+    API = "api"
+
+
+class Permission(StrEnum):
+    """What a route asks for; also the scopes of a token."""
+
+    SELF_READ = "self:read"
+    TOKEN_WRITE = "token:write"
+    AGENCY_READ = "agency:read"
+    AGENCY_WRITE = "agency:write"  # data centre: agencies, quotas, budgets
+    MEMBER_WRITE = "member:write"
+    BLUEPRINT_READ = "blueprint:read"
+    BLUEPRINT_WRITE = "blueprint:write"
+    HOSTING_READ = "hosting:read"
+    HOSTING_REQUEST = "hosting:request"
+    HOSTING_END = "hosting:end"
+    REQUEST_DECIDE = "request:decide"
+    RELEASE_READ = "release:read"
+    RELEASE_WRITE = "release:write"  # upload and deploy
+    OPERATION_READ = "operation:read"
+    OPERATION_WRITE = "operation:write"
+    LEDGER_READ = "ledger:read"
+
+
+_READS = frozenset(
+    {
+        Permission.SELF_READ,
+        Permission.AGENCY_READ,
+        Permission.BLUEPRINT_READ,
+        Permission.HOSTING_READ,
+        Permission.RELEASE_READ,
+    }
+)
+_OWN = frozenset({Permission.SELF_READ, Permission.TOKEN_WRITE})
+
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.VIEWER: _READS | _OWN,
+    Role.DEVELOPER: _READS | _OWN | {Permission.HOSTING_REQUEST, Permission.RELEASE_WRITE},
+    Role.OWNER: _READS
+    | _OWN
+    | {
+        Permission.HOSTING_REQUEST,
+        Permission.HOSTING_END,
+        Permission.RELEASE_WRITE,
+        Permission.MEMBER_WRITE,
+        Permission.LEDGER_READ,
+    },
+    Role.OPERATOR: _READS
+    | _OWN
+    | {
+        Permission.AGENCY_WRITE,
+        Permission.MEMBER_WRITE,
+        Permission.BLUEPRINT_WRITE,
+        Permission.REQUEST_DECIDE,
+        Permission.OPERATION_READ,
+        Permission.OPERATION_WRITE,
+        Permission.LEDGER_READ,
+    },
+    Role.AUDITOR: _READS | _OWN | {Permission.OPERATION_READ, Permission.LEDGER_READ},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Somebody acting: a person through a token, with the roles they have at this moment."""
+
+    person_id: str
+    token_id: str
+    name: str
+    locale: str
+    centre_roles: frozenset[Role]
+    agency_roles: dict[str, frozenset[Role]] = field(default_factory=dict)
+    scopes: frozenset[Permission] | None = None  # None: not narrowed
+
+    def may(self, permission: Permission, agency_id: str | None = None) -> bool:
+        """Whether the actor may do this in the agency, or (None) anywhere in the data centre."""
+        if self.scopes is not None and permission not in self.scopes:
+            return False
+        roles = self.centre_roles | self.agency_roles.get(agency_id or "", frozenset())
+        return any(permission in PERMISSIONS[role] for role in roles)
+
+    def may_anywhere(self, permission: Permission) -> bool:
+        """Whether the actor may do this in the data centre or in at least one agency."""
+        return self.may(permission) or any(self.may(permission, agency) for agency in self.agency_roles)
+
+    def agencies_with(self, permission: Permission) -> frozenset[str] | None:
+        """Return the agencies in which the actor may do this; None means in all of them."""
+        if self.may(permission):
+            return None
+        return frozenset(a for a in self.agency_roles if self.may(permission, a))
+
+
+class NotAuthenticated(Problem):
+    """No token, or one that is wrong, expired or revoked; which of these is not said."""
+
+    code: ClassVar[str] = "not_authenticated"
+    status: ClassVar[int] = 401
+    title: ClassVar[str] = "Please log in"
+    mend: ClassVar[str] = "Log in with `edubba login`, or give a valid API token."
+
+
+class Forbidden(Problem):
+    """The actor may see that this exists, but not do it."""
+
+    code: ClassVar[str] = "forbidden"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "You are not allowed to do this"
+    mend: ClassVar[str] = "It needs the permission {permission}. Ask your agency's owner."
+
+
+class NotFound(Problem):
+    """There is no such thing, or not for this actor: foreign things look absent."""
+
+    code: ClassVar[str] = "not_found"
+    status: ClassVar[int] = 404
+    title: ClassVar[str] = "There is no {kind} {id}"
+    mend: ClassVar[str] = "Check the name; you see only what belongs to your agency."

@@ -94,10 +94,14 @@ class Engine:
             self._record(flow, claim, outcome)
         except StaleOutcomeError:
             metrics.STALE_OUTCOMES.labels(claim.kind).inc()
-            log.warning("outcome_discarded", life=claim.life_id, step=claim.step, counter=claim.counter)
+            log.warning(
+                "outcome_discarded", life=claim.life_id, step=claim.step, counter=claim.counter
+            )
             return False
         name = type(outcome).__name__.lower()
-        metrics.STEP_SECONDS.labels(claim.kind, claim.step, name).observe(time.monotonic() - started)
+        metrics.STEP_SECONDS.labels(claim.kind, claim.step, name).observe(
+            time.monotonic() - started
+        )
         return True
 
     def _claim(self, life_id: str) -> Claim | None:
@@ -226,7 +230,9 @@ def _again(session: Session, life: Life, outcome: Again, now: datetime) -> None:
 def _stop(session: Session, life: Life, outcome: Failed) -> None:
     life.state, life.why = LifeState.STOPPED, None
     life.failure_code, life.failure_facts = outcome.code, _plain(outcome.facts)
-    add_event(session, life.id, life.step, "life_stopped", {"code": outcome.code, **life.failure_facts})
+    add_event(
+        session, life.id, life.step, "life_stopped", {"code": outcome.code, **life.failure_facts}
+    )
 
 
 def back_off(attempt: int) -> timedelta:
@@ -236,4 +242,7 @@ def back_off(attempt: int) -> timedelta:
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v if isinstance(v, (str, int, float, bool, type(None))) else str(v) for k, v in facts.items()}
+    return {
+        k: v if isinstance(v, (str, int, float, bool, type(None))) else str(v)
+        for k, v in facts.items()
+    }

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlmodel import Session, col, select, update
 
+from control_plane.engine.birth import DEFAULT_DEADLINE, Birth
 from control_plane.engine.models import EnginePause, Life, LifeState, TimelineEvent
-from control_plane.engine.registry import DEFAULT_DEADLINE, Flow
 from control_plane.kit.db import database_now
 from control_plane.kit.ids import new_id
 
@@ -18,20 +18,22 @@ _RUNG = "rung_lives"
 EVERY_KIND = "*"
 
 
-def start_life(session: Session, flow: Flow, subject_id: str, agency_id: str | None = None) -> str:
+def start_life(
+    session: Session, birth: Birth, subject_id: str, agency_id: str | None = None
+) -> str:
     """Start the one life of a resource, due at once; return its id."""
     now = database_now(session)
     life = Life(
         id=new_id("lif"),
-        kind=flow.kind,
-        flow_version=flow.version,
+        kind=birth.kind,
+        flow_version=birth.version,
         subject_id=subject_id,
         agency_id=agency_id,
-        step=flow.start,
+        step=birth.start,
         created_at=now,
         entered_at=now,
         due_at=now,
-        deadline_at=now + flow.steps[flow.start].deadline,
+        deadline_at=now + birth.deadline,
     )
     session.add(life)
     session.flush()
@@ -56,29 +58,38 @@ def request_ending(session: Session, kind: str, subject_id: str) -> bool:
         session,
         kind,
         subject_id,
-        {"ending_at": database_now(session), "state": LifeState.LIVE, "attempts": 0, "failure_code": None},
+        {
+            "ending_at": database_now(session),
+            "state": LifeState.LIVE,
+            "attempts": 0,
+            "failure_code": None,
+        },
     )
 
 
 def retry_life(session: Session, life_id: str) -> bool:
     """Let a stopped life try its step again. Was it stopped?"""
     now = database_now(session)
-    row = session.connection().execute(
-        update(Life)
-        .where(col(Life.id) == life_id, col(Life.state) == LifeState.STOPPED)
-        .values(
-            state=LifeState.LIVE,
-            due_at=now,
-            entered_at=now,
-            deadline_at=now + DEFAULT_DEADLINE,
-            alerted_at=None,
-            attempts=0,
-            failure_code=None,
-            failure_facts=None,
-            signals=col(Life.signals) + 1,
+    row = (
+        session.connection()
+        .execute(
+            update(Life)
+            .where(col(Life.id) == life_id, col(Life.state) == LifeState.STOPPED)
+            .values(
+                state=LifeState.LIVE,
+                due_at=now,
+                entered_at=now,
+                deadline_at=now + DEFAULT_DEADLINE,
+                alerted_at=None,
+                attempts=0,
+                failure_code=None,
+                failure_facts=None,
+                signals=col(Life.signals) + 1,
+            )
+            .returning(col(Life.step))
         )
-        .returning(col(Life.step))
-    ).first()
+        .first()
+    )
     if row is None:
         return False
     add_event(session, life_id, row[0], "retried")
@@ -88,7 +99,9 @@ def retry_life(session: Session, life_id: str) -> bool:
 
 def pause_engine(session: Session, kind: str, actor_id: str, reason: str) -> None:
     """Claim no more lives of the kind (`*`: of any) until resumed; running steps finish."""
-    session.merge(EnginePause(kind=kind, since=database_now(session), actor_id=actor_id, reason=reason))
+    session.merge(
+        EnginePause(kind=kind, since=database_now(session), actor_id=actor_id, reason=reason)
+    )
 
 
 def resume_engine(session: Session, kind: str) -> bool:
@@ -105,7 +118,9 @@ def list_pauses(session: Session) -> Sequence[EnginePause]:
     return session.exec(select(EnginePause)).all()
 
 
-def list_events(session: Session, life_id: str, after: str | None = None, limit: int = 200) -> Sequence[TimelineEvent]:
+def list_events(
+    session: Session, life_id: str, after: str | None = None, limit: int = 200
+) -> Sequence[TimelineEvent]:
     """Return a life's story from its beginning, or behind the event `after`."""
     query = select(TimelineEvent).where(col(TimelineEvent.life_id) == life_id)
     if after is not None:
@@ -141,16 +156,20 @@ def rung_lives(session: Session) -> frozenset[str]:
 
 
 def _wake(session: Session, kind: str, subject_id: str, changes: dict[str, Any]) -> bool:
-    row = session.connection().execute(
-        update(Life)
-        .where(
-            col(Life.kind) == kind,
-            col(Life.subject_id) == subject_id,
-            col(Life.state) != LifeState.DONE,
+    row = (
+        session.connection()
+        .execute(
+            update(Life)
+            .where(
+                col(Life.kind) == kind,
+                col(Life.subject_id) == subject_id,
+                col(Life.state) != LifeState.DONE,
+            )
+            .values(signals=col(Life.signals) + 1, due_at=database_now(session), **changes)
+            .returning(col(Life.id))
         )
-        .values(signals=col(Life.signals) + 1, due_at=database_now(session), **changes)
-        .returning(col(Life.id))
-    ).first()
+        .first()
+    )
     if row is None:
         return False
     _ring(session, row[0])

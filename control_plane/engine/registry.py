@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from sqlmodel import Session
 
+from control_plane.engine.birth import DEFAULT_DEADLINE, Birth
 from control_plane.engine.outcome import Outcome
 from control_plane.ports.bundle import Ports
 from control_plane.ports.cloud.port import Fence
@@ -55,7 +56,6 @@ class Ctx(Protocol):
 
 
 StepFunction = Callable[[Ctx], Outcome]
-DEFAULT_DEADLINE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +68,30 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The steps of one kind of life: where it starts, and where it goes when asked to end.
+    """The steps of one kind of life: how it is born, and where it goes when asked to end.
 
     `on_stopped` writes into rows that a life has stopped (in the same transaction).
     """
 
-    kind: str
-    version: int
-    start: str
+    birth: Birth
     ending: str
     steps: Mapping[str, Step]
     on_stopped: Callable[[Session, Claim, str, Mapping[str, object]], None] | None = None
 
     def __post_init__(self) -> None:
-        missing = {self.start, self.ending} - set(self.steps)
+        missing = {self.birth.start, self.ending} - set(self.steps)
         if missing:
-            msg = f"flow {self.kind} has no step {sorted(missing)}"
-            raise ValueError(msg)
+            raise ValueError(f"flow {self.kind} has no step {sorted(missing)}")
+
+    @property
+    def kind(self) -> str:
+        """The kind of life that this flow moves."""
+        return self.birth.kind
+
+    @property
+    def version(self) -> int:
+        """The version that lives carry which were born with this flow."""
+        return self.birth.version
 
 
 class Registry:
@@ -94,8 +101,7 @@ class Registry:
         self._flows: dict[tuple[str, int], Flow] = {}
         for flow in flows:
             if (flow.kind, flow.version) in self._flows:
-                msg = f"flow {flow.kind} version {flow.version} is there twice"
-                raise ValueError(msg)
+                raise ValueError(f"flow {flow.kind} version {flow.version} is there twice")
             self._flows[flow.kind, flow.version] = flow
 
     def find(self, kind: str, version: int) -> Flow | None:

@@ -49,7 +49,9 @@ def alert_overdue_lives(db: Database, limit: int = BATCH) -> Sequence[str]:
 def mark_overdue(session: Session, life: Life, now: datetime) -> None:
     """Wake one life whose deadline has passed, and write that down where people look."""
     add_event(session, life.id, life.step, "deadline_passed", attempt=life.attempts)
-    log.error("deadline_passed", life=life.id, kind=life.kind, step=life.step, subject=life.subject_id)
+    log.error(
+        "deadline_passed", life=life.id, kind=life.kind, step=life.step, subject=life.subject_id
+    )
     # An update of these columns alone: a running step may be changing the others.
     session.connection().execute(
         update(Life).where(col(Life.id) == life.id).values(alerted_at=now, due_at=now)

@@ -108,7 +108,9 @@ class Actor:
 
     def may_anywhere(self, permission: Permission) -> bool:
         """Whether the actor may do this in the data centre or in at least one agency."""
-        return self.may(permission) or any(self.may(permission, agency) for agency in self.agency_roles)
+        return self.may(permission) or any(
+            self.may(permission, agency) for agency in self.agency_roles
+        )
 
     def agencies_with(self, permission: Permission) -> frozenset[str] | None:
         """Return the agencies in which the actor may do this; None means in all of them."""

@@ -15,7 +15,9 @@ def id_column() -> Any:
     return Field(primary_key=True, max_length=ID_MAX_LENGTH)
 
 
-def ref(target: str, *, nullable: bool = False, index: bool = True, primary_key: bool = False) -> Any:
+def ref(
+    target: str, *, nullable: bool = False, index: bool = True, primary_key: bool = False
+) -> Any:
     """Return a reference to another table's id, such as `agency.id`, by name alone."""
     column: Column[str] = Column(
         String(ID_MAX_LENGTH),

@@ -15,7 +15,10 @@ HTTP_REQUESTS = Counter(
     registry=REGISTRY,
 )
 HTTP_SECONDS = Histogram(
-    "edubba_http_request_seconds", "Seconds until the answer began", ["method", "route"], registry=REGISTRY
+    "edubba_http_request_seconds",
+    "Seconds until the answer began",
+    ["method", "route"],
+    registry=REGISTRY,
 )
 STEP_SECONDS = Histogram(
     "edubba_step_seconds",
@@ -37,17 +40,31 @@ STALE_OUTCOMES = Counter(
     registry=REGISTRY,
 )
 ISOLATION_PROBES = Counter(
-    "edubba_isolation_probes_total", "Isolation probes by result", ["region", "result"], registry=REGISTRY
+    "edubba_isolation_probes_total",
+    "Isolation probes by result",
+    ["region", "result"],
+    registry=REGISTRY,
 )
-LIVES = Gauge("edubba_lives", "Lives by kind, step and state", ["kind", "step", "state"], registry=REGISTRY)
+LIVES = Gauge(
+    "edubba_lives", "Lives by kind, step and state", ["kind", "step", "state"], registry=REGISTRY
+)
 LIVES_OVERDUE = Gauge(
-    "edubba_lives_overdue", "Lives past the deadline of their present wait", ["kind"], registry=REGISTRY
+    "edubba_lives_overdue",
+    "Lives past the deadline of their present wait",
+    ["kind"],
+    registry=REGISTRY,
 )
 ISOLATION_FAILED = Gauge(
-    "edubba_isolation_failed", "Hostings whose last isolation probe failed", ["region"], registry=REGISTRY
+    "edubba_isolation_failed",
+    "Hostings whose last isolation probe failed",
+    ["region"],
+    registry=REGISTRY,
 )
 RESERVATIONS = Gauge(
-    "edubba_reservations", "Quantity reserved by resource and state", ["resource", "state"], registry=REGISTRY
+    "edubba_reservations",
+    "Quantity reserved by resource and state",
+    ["resource", "state"],
+    registry=REGISTRY,
 )
 LEDGER_LAG_SECONDS = Gauge(
     "edubba_ledger_lag_seconds", "Age of the oldest entry outside the tree", registry=REGISTRY

@@ -36,7 +36,9 @@ class Region(SQLModel, table=True):
     epoch: int = 1
     created_at: datetime = moment()
     observed_at: datetime | None = moment(nullable=True)
-    orphans: list[dict[str, Any]] | None = json_column(nullable=True)  # tagged, but no row claims it
+    orphans: list[dict[str, Any]] | None = json_column(
+        nullable=True
+    )  # tagged, but no row claims it
 
 
 class RegionImage(SQLModel, table=True):

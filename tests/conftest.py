@@ -1,0 +1,151 @@
+"""What every test may ask for: a clean database, on each of the two engines."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+import control_plane.migrations.tables  # noqa: F401  # every table, before any is made
+from control_plane.kit.db import METADATA, Database
+
+POSTGRESQL_BIN = Path("/usr/lib/postgresql/15/bin")
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """Start a private PostgreSQL on a free port; give its URL without a database name."""
+    root = Path(tempfile.mkdtemp(prefix="edubba-pg-"))
+    port = free_port()
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(root, "postgres", "postgres")
+        as_user = ["runuser", "-u", "postgres", "--"]
+    data = root / "data"
+    quick = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300"
+    options = f"-p {port} -k {root} -c listen_addresses=127.0.0.1 {quick}"
+    # A log file, not a pipe: the server inherits it and would keep a pipe open for ever.
+    with (root / "log").open("wb") as log:
+        _run(
+            [
+                *as_user,
+                str(POSTGRESQL_BIN / "initdb"),
+                "-D",
+                str(data),
+                "-A",
+                "trust",
+                "-U",
+                "owner",
+            ],
+            root,
+            log,
+        )
+        _run(
+            [
+                *as_user,
+                str(POSTGRESQL_BIN / "pg_ctl"),
+                "-D",
+                str(data),
+                "-w",
+                "-o",
+                options,
+                "start",
+            ],
+            root,
+            log,
+        )
+        try:
+            yield f"postgresql+psycopg://owner@127.0.0.1:{port}"
+        finally:
+            _run(
+                [
+                    *as_user,
+                    str(POSTGRESQL_BIN / "pg_ctl"),
+                    "-D",
+                    str(data),
+                    "-m",
+                    "immediate",
+                    "stop",
+                ],
+                root,
+                log,
+            )
+            shutil.rmtree(root)
+
+
+def _run(command: list[str], cwd: Path, log: object) -> None:
+    subprocess.run(command, check=True, cwd=cwd, stdout=log, stderr=subprocess.STDOUT)  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: str) -> Iterator[str]:
+    """Make the tables once in a database that each test's own is copied from."""
+    _admin(postgresql_server, "CREATE DATABASE template_edubba")
+    engine = create_engine(f"{postgresql_server}/template_edubba")
+    METADATA.create_all(engine)
+    engine.dispose()
+    return postgresql_server
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the tables once in a file that each test's own is copied from."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    engine = create_engine(f"sqlite:///{path}")
+    METADATA.create_all(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of an empty database with all tables, once for each engine."""
+    if request.param == "sqlite":
+        path = tmp_path / "edubba.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server = request.getfixturevalue("postgresql_template")
+    name = f"t_{uuid.uuid4().hex}"
+    _admin(server, f"CREATE DATABASE {name} TEMPLATE template_edubba")
+    yield f"{server}/{name}"
+    _admin(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Database]:
+    """Give an empty database with all tables, once for each engine."""
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def sqlite_db(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
+    """Give an empty SQLite database, for tests in which the engine makes no difference."""
+    path = tmp_path / "edubba.db"
+    shutil.copy(sqlite_template, path)
+    database = Database(f"sqlite:///{path}")
+    yield database
+    database.close()
+
+
+def _admin(server: str, statement: str) -> None:
+    engine = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, assert_never
 
-from sqlmodel import Session, col, or_, select, update
+from sqlmodel import Session, col, or_, select
 
 from control_plane.engine.lives import EVERY_KIND, add_event
 from control_plane.engine.models import EnginePause, Life, LifeState
@@ -237,7 +237,7 @@ def _stop(session: Session, life: Life, outcome: Failed) -> None:
 
 def back_off(attempt: int) -> timedelta:
     """Return the pause before the next try: doubling, at most a minute, give or take a quarter."""
-    doubled = FIRST_BACK_OFF * 2 ** min(attempt - 1, 12)
+    doubled: timedelta = FIRST_BACK_OFF * 2 ** min(attempt - 1, 12)
     return min(doubled, LONGEST_BACK_OFF) * random.uniform(0.75, 1.25)  # noqa: S311  # no secret
 
 

@@ -37,7 +37,7 @@ def new_app(broker_url: str) -> Celery:
 def register(app: Celery, engine: Engine) -> None:
     """Let this process carry lives when the bell rings."""
 
-    @app.task(name=ADVANCE)
+    @app.task(name=ADVANCE)  # type: ignore[untyped-decorator]  # celery ships no types
     def advance(life_id: str, rung_at: float) -> None:
         metrics.BELL_DELAY_SECONDS.observe(max(0.0, time.time() - rung_at))
         engine.advance(life_id)

@@ -31,13 +31,21 @@ class RoleGrant(SQLModel, table=True):
     __table_args__ = (
         one_of("role", [role.value for role in Role]),
         Index(
-            "uq_role_grant_present",
+            "uq_role_grant_agency",
             "person_id",
-            text("coalesce(agency_id, '')"),
+            "agency_id",
             "role",
             unique=True,
-            sqlite_where=text("revoked_at is null"),
-            postgresql_where=text("revoked_at is null"),
+            sqlite_where=text("revoked_at is null and agency_id is not null"),
+            postgresql_where=text("revoked_at is null and agency_id is not null"),
+        ),
+        Index(
+            "uq_role_grant_centre",
+            "person_id",
+            "role",
+            unique=True,
+            sqlite_where=text("revoked_at is null and agency_id is null"),
+            postgresql_where=text("revoked_at is null and agency_id is null"),
         ),
     )
 

@@ -59,9 +59,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Give back what was stored, aware."""
         if value is None:
             return None
-        if dialect.name == "sqlite":
-            value = datetime.fromisoformat(value)
-        return value.astimezone(UTC)
+        moment: datetime = datetime.fromisoformat(value) if dialect.name == "sqlite" else value
+        return moment.astimezone(UTC)
 
 
 JsonColumn = JSON(none_as_null=True)

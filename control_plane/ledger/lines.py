@@ -22,7 +22,7 @@ class _Line(BaseModel):
 
     def encode(self) -> bytes:
         """Return the line's bytes, newline included."""
-        return canonical(self.model_dump()) + b"\n"
+        return canonical(self.model_dump(warnings=False)) + b"\n"
 
 
 class HeaderLine(_Line):
@@ -39,7 +39,7 @@ class EntryLine(_Line):
     kind: Literal["entry"] = "entry"
     index: int = Field(ge=0)
     leaf: Leaf
-    nodes: list[Hex32] = Field(min_length=1)
+    nodes: list[Hex32]
     payload: dict[str, Any] | None
     salt: Hex32 | None
 

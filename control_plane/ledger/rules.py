@@ -1,8 +1,18 @@
 """The ledger's names and problems: who acts beside people, and what can't be done."""
 
+from datetime import timedelta
+
+from control_plane.engine.birth import Birth
 from control_plane.kit.errors import Problem
 
 SYSTEM = "system"  # set-up and maintenance of the product itself
+LOG_ID = "ledger"  # there is one log, and its life bears the same name
+BIRTH = Birth(
+    kind="ledger",
+    version=1,
+    start="seal",
+    deadline=timedelta(seconds=30),  # without a signature for so long, a human is told
+)
 REDACTED = "ledger.redacted"  # the action whose subject is the entry that lost its payload
 
 

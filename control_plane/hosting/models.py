@@ -107,5 +107,6 @@ class Decision(SQLModel, table=True):
     decider_id: str = Field(max_length=64)  # psn_… or policy:<name>
     answer: str = Field(max_length=8)
     reason: str = Field(default="", max_length=500)
+    because: dict[str, str] | None = json_column(nullable=True)  # a policy's words, by language
     conditions: list[str] | None = json_column(nullable=True)
     decided_at: datetime = moment()

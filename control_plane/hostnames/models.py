@@ -22,12 +22,20 @@ class Hostname(SQLModel, table=True):
             sqlite_where=text("status <> 'released'"),
             postgresql_where=text("status <> 'released'"),
         ),
+        Index(
+            "uq_hostname_look",
+            "look",
+            unique=True,
+            sqlite_where=text("status <> 'released'"),
+            postgresql_where=text("status <> 'released'"),
+        ),
     )
 
     id: str = id_column()
     agency_id: str = ref("agency.id")
     hosting_id: str = ref("hosting.id")
     name: str = Field(max_length=253)
+    look: str = Field(max_length=253)  # equal for names that people mistake for each other
     status: str = Field(max_length=16)
     created_at: datetime = moment()
     proven_at: datetime | None = moment(nullable=True)  # names below our zone are proven at once

@@ -9,31 +9,10 @@ cd "$(dirname "$0")/.."
 readonly PREFIX=/opt/edubba
 readonly PYTHON=/usr/bin/python3 # never the first on PATH: pyenv's can't be run by others
 readonly MODE="${1:?product or dev}"
-LOG=.cache/bootstrap.log
-if [[ $EUID -eq 0 ]]; then LOG=/var/log/edubba/bootstrap.log; fi
+. playbooks/phases.sh
 unset PYTHONHOME PYTHONPATH VIRTUAL_ENV
 export UV_PYTHON=$PYTHON UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
 export UV_LINK_MODE=copy # a link into a person's cache could be written by that person
-
-fail() {
-    printf '\n%s\n' "$*" >&2
-    exit 1
-}
-
-# phase TEXT COMMAND…: run it quietly, say how long it took; on failure, show the end of the log.
-phase() {
-    local text=$1 start=$SECONDS
-    shift
-    printf '  %-52s ' "$text"
-    printf '\n== %s: %s\n' "$(date -Is)" "$text" >>"$LOG"
-    if "$@" >>"$LOG" 2>&1; then
-        printf '%4d s\n' $((SECONDS - start))
-    else
-        printf 'failed after %d s\n\n' $((SECONDS - start))
-        tail -n 25 "$LOG" >&2
-        fail "\"$text\" failed. The whole log: $(realpath "$LOG")"
-    fi
-}
 
 as_root() {
     if [[ $EUID -eq 0 ]]; then "$@"; else sudo "$@"; fi
@@ -120,16 +99,11 @@ install_uv() {
     cp playbooks/bootstrap.txt "$1/installed"
 }
 
-# The digest of what the product is built from.
-digest_of() {
-    find "$@" -type f -not -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1
-}
-
 ensure_product() {
     local digest
     umask 022
     ensure_uv $PREFIX/bootstrap
-    digest=$(digest_of control_plane tenants playbooks monitoring pyproject.toml uv.lock README.md)
+    digest=$(digest_of control_plane tenants monitoring pyproject.toml uv.lock README.md)
     if [[ $(cat $PREFIX/installed 2>/dev/null) == "$digest" ]]; then return; fi
     phase "install the product into $PREFIX" install_product "$digest"
 }
@@ -160,7 +134,6 @@ install_dev() {
     echo "$1" >.venv/installed
 }
 
-mkdir -p "$(dirname "$LOG")"
 case $MODE in
 packages)
     shift

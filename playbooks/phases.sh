@@ -1,0 +1,30 @@
+# Sourced by the scripts beside it: phases that a person can follow, with their log in a file.
+# shellcheck shell=bash
+LOG=.cache/bootstrap.log
+if [[ $EUID -eq 0 ]]; then LOG=/var/log/edubba/bootstrap.log; fi
+mkdir -p "$(dirname "$LOG")"
+
+fail() {
+    printf '\n%s\n' "$*" >&2
+    exit 1
+}
+
+# phase TEXT COMMAND…: run it quietly, say how long it took; on failure, show the end of the log.
+phase() {
+    local text=$1 start=$SECONDS
+    shift
+    printf '  %-52s ' "$text"
+    printf '\n== %s: %s\n' "$(date -Is)" "$text" >>"$LOG"
+    if "$@" >>"$LOG" 2>&1; then
+        printf '%4d s\n' $((SECONDS - start))
+    else
+        printf 'failed after %d s\n\n' $((SECONDS - start))
+        tail -n 25 "$LOG" >&2
+        fail "\"$text\" failed. The whole log: $(realpath "$LOG")"
+    fi
+}
+
+# The digest of files and folders, by content.
+digest_of() {
+    find "$@" -type f -not -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1
+}

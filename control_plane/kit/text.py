@@ -5,6 +5,7 @@ English message ids are the texts themselves; a language that lacks one falls ba
 
 from functools import cache
 from importlib.resources import files
+from typing import Self
 
 from babel.messages.pofile import read_po
 
@@ -12,10 +13,32 @@ DEFAULT_LOCALE = "ar"
 LOCALES = ("ar", "en")
 
 
+class Phrase(str):
+    """A text with facts that is itself a fact of another one, and is translated with it.
+
+    As a string it is the English text, so that it goes into any document as it is.
+    """
+
+    __slots__ = ("facts", "message")
+
+    message: str
+    facts: dict[str, object]
+
+    def __new__(cls, message: str, **facts: object) -> Self:
+        """Fill the English text."""
+        self = super().__new__(cls, message.format_map(_Facts(facts)))
+        self.message, self.facts = message, facts
+        return self
+
+
 def translate(message: str, locale: str, **facts: object) -> str:
     """Return `message` in the language, its `{placeholders}` filled from `facts`."""
     known = _catalogue(locale)
-    return known.get(message, message).format_map(_Facts(facts))
+    said = {
+        name: translate(fact.message, locale, **fact.facts) if isinstance(fact, Phrase) else fact
+        for name, fact in facts.items()
+    }
+    return known.get(message, message).format_map(_Facts(said))
 
 
 def best_locale(accept_language: str | None) -> str:

@@ -1,4 +1,7 @@
-"""The whole ledger as JSON lines, streamed in pages: all that the verifier needs beside the key."""
+"""What of the ledger leaves the house: the whole as JSON lines, streamed, and single receipts.
+
+With the public key and a checkpoint kept, `verifier` and `receipts` judge them without us.
+"""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +11,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from control_plane.ledger import queries
+from control_plane.ledger import merkle, queries
 from control_plane.ledger.leaf import canonical_payload
 from control_plane.ledger.lines import (
     CheckpointLine,
@@ -19,7 +22,8 @@ from control_plane.ledger.lines import (
 )
 from control_plane.ledger.merkle import Span
 from control_plane.ledger.models import LedgerEntry
-from control_plane.ledger.rules import REDACTED, CheckpointUnknown
+from control_plane.ledger.receipts import Receipt
+from control_plane.ledger.rules import REDACTED, CheckpointUnknown, EntryNotSealed
 
 PAGE = 500  # entries held in memory at once
 
@@ -42,6 +46,27 @@ def export_lines(session: Session) -> Iterator[bytes]:
         yield encoded
     end = EndLine(entries=entries, checkpoints=checkpoints, sha256=digest.hexdigest())
     yield end.encode()
+
+
+def receipt(session: Session, entry_id: str) -> Receipt:
+    """Return an entry with its proof against the latest signed checkpoint.
+
+    Raises: EntryUnknown; EntryNotSealed while no signed checkpoint covers the entry.
+    """
+    entry = queries.get_entry(session, entry_id)
+    newest = queries.latest_checkpoint(session)
+    index = entry.leaf_index
+    if newest is None or newest.note is None or index is None or index >= newest.tree_size:
+        raise EntryNotSealed(entry=entry_id)
+    proof = queries.load_proof(session, merkle.inclusion_spans(index, newest.tree_size))
+    return Receipt.model_construct(
+        index=index,
+        leaf=entry.leaf(),
+        payload=_payload_of(entry),
+        salt=_salt_of(entry),
+        proof=[node.hex() for node in proof],
+        checkpoint=newest.note,
+    )
 
 
 def _lines(session: Session, vkey: str) -> Iterator[Line]:
@@ -82,8 +107,12 @@ def _entry_line(entry: LedgerEntry, nodes: dict[int, list[str]]) -> EntryLine:
         leaf=entry.leaf(),
         nodes=nodes.get(index, []),
         payload=_payload_of(entry),
-        salt=None if entry.salt is None else entry.salt.hex(),
+        salt=_salt_of(entry),
     )
+
+
+def _salt_of(entry: LedgerEntry) -> str | None:
+    return None if entry.salt is None else entry.salt.hex()
 
 
 def _payload_of(entry: LedgerEntry) -> Any:

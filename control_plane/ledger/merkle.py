@@ -58,6 +58,11 @@ def list_peaks(size: int) -> list[Place]:
     return places
 
 
+def count_completed(index: int) -> int:
+    """Return how many perfect subtrees the leaf at `index` completes, itself included."""
+    return ((index + 1) & -(index + 1)).bit_length()
+
+
 def fold(peaks: Sequence[bytes]) -> bytes:
     """Return the root over subtrees given from left to right."""
     if not peaks:

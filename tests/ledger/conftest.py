@@ -48,6 +48,7 @@ class Ledger:
     def __init__(self, db: Database) -> None:
         self.db = db
         self.keyring = SigningKeyring()
+        self._time = timedelta()
         self.engine = self.new_engine("first")
         with db.begin() as session:
             actions.ensure_log(session, ORIGIN)
@@ -84,8 +85,9 @@ class Ledger:
         return actions.append(session, **(entry | differing))
 
     def seal(self, engine: Engine | None = None) -> int:
-        """Let the life work until it rests, and as if it had rested since the last time."""
-        with clock.shifted(timedelta(seconds=1)):
+        """Let the life work until it rests, as if it had rested since the last time."""
+        self._time += timedelta(seconds=1)
+        with clock.shifted(self._time):
             return (engine or self.engine).advance(self.life_id)
 
     def export(self) -> list[bytes]:

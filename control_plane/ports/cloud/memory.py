@@ -1,0 +1,233 @@
+"""A cloud in memory: honest about fences, limits, digests and isolation, with nothing behind it.
+
+It passes the contract suite of the real ones, serves what was released to the memory edge, and
+lets a test break what breaks in life: `sabotage` changes the world, never the adapter's answers.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from control_plane.kit.errors import Refused, Unavailable
+from control_plane.ports.cloud.port import (
+    CheckResult,
+    CloudObject,
+    Fence,
+    Image,
+    ProbeReport,
+    ReleaseSpec,
+    ServerFact,
+    ServerSpec,
+    ServerState,
+    Target,
+    TenantSpec,
+)
+from control_plane.ports.edge.port import NONCE_PATH
+
+Served = tuple[int, dict[str, str], bytes]
+MIB = 1024 * 1024
+STATIC_SITE = Image("static-site", "sha256:" + hashlib.sha256(b"memory static-site").hexdigest())
+
+
+@dataclass(slots=True)
+class Server:
+    """A server as it is in this world."""
+
+    spec: ServerSpec
+    is_running: bool = True
+    is_leaking: bool = False  # its isolation is gone: every target answers
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    releases: dict[str, ReleaseSpec] = field(default_factory=dict)
+    live: str | None = None
+
+
+class MemoryCloud:
+    """A region without machines; see `port.Cloud`."""
+
+    def __init__(self, images: Iterable[Image] = (STATIC_SITE,), epoch: int = 1) -> None:
+        self._images, self._epoch = tuple(images), epoch
+        self._tenants: dict[str, TenantSpec] = {}
+        self._servers: dict[str, Server] = {}
+        self._counters: dict[str, int] = {}
+        self._lock = threading.RLock()
+
+    def ensure_tenant(self, spec: TenantSpec, fence: Fence) -> None:
+        """Make the tenant's space, or adopt it."""
+        with self._fenced(fence):
+            self._tenants[spec.tenant_id] = spec
+
+    def destroy_tenant(self, tenant_id: str, fence: Fence) -> None:
+        """Remove an empty tenant's space."""
+        with self._fenced(fence):
+            if any(s.spec.tenant_id == tenant_id for s in self._servers.values()):
+                raise Refused("tenant_not_empty", tenant=tenant_id)
+            self._tenants.pop(tenant_id, None)
+
+    def ensure_server(self, spec: ServerSpec, fence: Fence) -> ServerFact:
+        """Make the server as specified, start it, mend what drifted; keep its data."""
+        with self._fenced(fence):
+            if spec.tenant_id not in self._tenants:
+                raise Refused("tenant_missing", tenant=spec.tenant_id)
+            if spec.image not in {image.digest for image in self._images}:
+                raise Refused("image_missing", image=spec.image)
+            server = self._servers.setdefault(spec.server_id, Server(spec))
+            server.spec, server.is_running, server.is_leaking = spec, True, False
+            return self.observe_server(spec.server_id)
+
+    def observe_server(self, server_id: str) -> ServerFact:
+        """Say what is there now."""
+        with self._lock:
+            server = self._servers.get(server_id)
+            if server is None:
+                return ServerFact(server_id, ServerState.ABSENT)
+            state = ServerState.RUNNING if server.is_running else ServerState.STOPPED
+            return ServerFact(server_id, state, server.spec.address, server.spec.image)
+
+    def stop_server(self, server_id: str, fence: Fence) -> None:
+        """Stop the server and keep its data."""
+        with self._fenced(fence):
+            if server_id in self._servers:
+                self._servers[server_id].is_running = False
+
+    def destroy_server(self, server_id: str, fence: Fence) -> None:
+        """Remove the server and its data for good."""
+        with self._fenced(fence):
+            self._servers.pop(server_id, None)
+
+    def list_objects(self) -> Iterable[CloudObject]:
+        """List everything there is."""
+        with self._lock:
+            tenants = [
+                CloudObject("tenant", t.tenant_id, t.tenant_id, self._epoch, holds_data=False)
+                for t in self._tenants.values()
+            ]
+            servers = [
+                CloudObject(
+                    "server", s.spec.server_id, s.spec.tenant_id, self._epoch, bool(s.blobs)
+                )
+                for s in self._servers.values()
+            ]
+            return [*tenants, *servers]
+
+    def list_images(self) -> Iterable[Image]:
+        """List the images given at construction."""
+        return self._images
+
+    def probe_isolation(self, server_id: str, targets: Sequence[Target]) -> ProbeReport:
+        """Try the targets, and every other server, from inside this one."""
+        with self._lock:
+            server = self._running(server_id)
+            tried = [t.name for t in targets]
+            tried += sorted(other for other in self._servers if other != server_id)
+            reached = tuple(tried) if server.is_leaking else ()
+            return ProbeReport(controls_passed=True, reached=reached, tried=tuple(tried))
+
+    def list_missing_blobs(self, server_id: str, digests: Iterable[str]) -> frozenset[str]:
+        """Say which blobs the server does not have yet."""
+        with self._lock:
+            return frozenset(digests) - self._running(server_id).blobs.keys()
+
+    def put_blobs(self, server_id: str, blobs: Iterator[tuple[str, Path]], fence: Fence) -> None:
+        """Carry blobs into the server, digest by digest."""
+        for digest, path in blobs:
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise Refused("digest_mismatch", digest=digest)
+            with self._fenced(fence):
+                server = self._running(server_id)
+                used = sum(len(blob) for blob in server.blobs.values())
+                if used + len(content) > server.spec.limits.disk_mib * MIB:
+                    raise Refused("disk_full", disk_mib=server.spec.limits.disk_mib)
+                server.blobs[digest] = content
+
+    def assemble_release(self, server_id: str, spec: ReleaseSpec, fence: Fence) -> None:
+        """Build the release beside the live one."""
+        with self._fenced(fence):
+            server = self._running(server_id)
+            lacking = {f.digest for f in spec.files} - server.blobs.keys()
+            if lacking:
+                raise Refused("blob_missing", digest=min(lacking))
+            server.releases[spec.deployment_id] = spec
+
+    def check_release(self, server_id: str, deployment_id: str, path: str) -> CheckResult:
+        """Ask the assembled release for a path."""
+        with self._lock:
+            server = self._running(server_id)
+            if deployment_id not in server.releases:
+                raise Refused("release_missing", deployment=deployment_id)
+            status, _, _ = _serve(server, deployment_id, path)
+            return CheckResult(passed=status < 400, output=f"GET {path}: {status}")  # noqa: PLR2004
+
+    def switch_release(self, server_id: str, deployment_id: str, fence: Fence) -> None:
+        """Make the assembled release the live one."""
+        with self._fenced(fence):
+            server = self._running(server_id)
+            if deployment_id not in server.releases:
+                raise Refused("release_missing", deployment=deployment_id)
+            server.live = deployment_id
+
+    def prune_releases(self, server_id: str, keep: Iterable[str], fence: Fence) -> None:
+        """Forget what is neither kept nor live."""
+        with self._fenced(fence):
+            server = self._running(server_id)
+            kept = {*keep, server.live}
+            server.releases = {k: v for k, v in server.releases.items() if k in kept}
+            used = {f.digest for spec in server.releases.values() for f in spec.files}
+            server.blobs = {k: v for k, v in server.blobs.items() if k in used}
+
+    def serve(self, address: IPv4Address, path: str) -> Served:
+        """Answer as the server at the address does. Raises Unavailable if none is running there."""
+        with self._lock:
+            for server in self._servers.values():
+                if server.spec.address == address and server.is_running:
+                    return _serve(server, server.live, path)
+        raise Unavailable("server_unreachable", address=str(address))
+
+    def sabotage(self, server_id: str, change: Callable[[Server], None] | None) -> None:
+        """Change a server behind the product's back, or (None) make it vanish with its data."""
+        with self._lock:
+            if change is None:
+                del self._servers[server_id]
+            else:
+                change(self._servers[server_id])
+
+    def state(self) -> str:
+        """Return the whole world as JSON, to compare two of them."""
+        with self._lock:
+            servers = {
+                k: [s.is_running, s.live, sorted(s.releases), sorted(s.blobs), str(s.spec.address)]
+                for k, s in sorted(self._servers.items())
+            }
+            return json.dumps({"tenants": sorted(self._tenants), "servers": servers})
+
+    def _running(self, server_id: str) -> Server:
+        server = self._servers.get(server_id)
+        if server is None or not server.is_running:
+            raise Unavailable("server_unreachable", server=server_id)
+        return server
+
+    def _fenced(self, fence: Fence) -> threading.RLock:
+        with self._lock:
+            if fence.counter < self._counters.get(fence.life_id, 0):
+                raise Refused("stale_fence", life=fence.life_id, counter=fence.counter)
+            self._counters[fence.life_id] = fence.counter
+        return self._lock
+
+
+def _serve(server: Server, deployment_id: str | None, path: str) -> Served:
+    spec = server.releases.get(deployment_id or "")
+    if spec is None:
+        return 404, {}, b""
+    if path == NONCE_PATH:
+        return 200, {"content-type": "text/plain"}, spec.nonce.encode()
+    wanted = path.lstrip("/")
+    if not wanted or wanted.endswith("/"):
+        wanted += "index.html"
+    for file in spec.files:
+        if file.path == wanted:
+            return 200, {}, server.blobs[file.digest]
+    return 404, {}, b""

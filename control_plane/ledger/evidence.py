@@ -28,9 +28,8 @@ class Evidence:
         return self._frontier.root()
 
     def add(self, nodes: list[str]) -> None:
-        """Take an entry's hash and those of the subtrees it completed, in hexadecimal."""
-        leaf = bytes.fromhex(nodes[0]) if nodes else merkle.EMPTY_ROOT
-        self._frontier, completed = self._frontier.append(leaf)
+        """Take an entry's hash and, if known, those of the subtrees it completed, in hex."""
+        self._frontier, completed = self._frontier.append(bytes.fromhex(nodes[0]))
         self._computed.update(completed)
         claims = [bytes.fromhex(node) for node in nodes]
         self._claimed.update(

@@ -185,7 +185,8 @@ class _Audit:
         self._check_place(line)
         self._check_content(line)
         if not self._is_broken:
-            self._evidence.add(line.nodes)
+            is_complete = len(line.nodes) == merkle.count_completed(line.index)
+            self._evidence.add(line.nodes if is_complete else [line.leaf.hash().hex()])
             self._compare_held()
 
     def _check_place(self, line: EntryLine) -> None:

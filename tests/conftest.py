@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 
 import control_plane.migrations.tables  # noqa: F401  # every table, before any is made
 from control_plane.kit.db import METADATA, Database
+from tests.api import Api, an_api
 
 POSTGRESQL_BIN = Path("/usr/lib/postgresql/15/bin")
 
@@ -142,6 +143,13 @@ def sqlite_db(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
     database = Database(f"sqlite:///{path}")
     yield database
     database.close()
+
+
+@pytest.fixture
+def api(sqlite_db: Database) -> Iterator[Api]:
+    """Serve the API around an empty SQLite database."""
+    with an_api(sqlite_db) as served:
+        yield served
 
 
 def _admin(server: str, statement: str) -> None:

@@ -1,6 +1,7 @@
 """Who may do what: roles, permissions, and the actor on whose behalf something happens."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar
 
@@ -32,7 +33,7 @@ class Permission(StrEnum):
     """What a route asks for; also the scopes of a token."""
 
     SELF_READ = "self:read"
-    TOKEN_WRITE = "token:write"
+    TOKEN_WRITE = "token:write"  # noqa: S105  # a name
     AGENCY_READ = "agency:read"
     AGENCY_WRITE = "agency:write"  # data centre: agencies, quotas, budgets
     MEMBER_WRITE = "member:write"
@@ -48,6 +49,9 @@ class Permission(StrEnum):
     OPERATION_WRITE = "operation:write"
     LEDGER_READ = "ledger:read"
 
+
+SESSION_LENGTH = timedelta(hours=12)  # a working day
+LONGEST_API_TOKEN = timedelta(days=365)
 
 _READS = frozenset(
     {
@@ -144,3 +148,79 @@ class NotFound(Problem):
     status: ClassVar[int] = 404
     title: ClassVar[str] = "There is no {kind} {id}"
     mend: ClassVar[str] = "Check the name; you see only what belongs to your agency."
+
+
+class LoginRefused(Problem):
+    """The address and the password don't fit; which of them is wrong is not said."""
+
+    code: ClassVar[str] = "login_refused"
+    status: ClassVar[int] = 401
+    title: ClassVar[str] = "The e-mail address or the password is wrong"
+    mend: ClassVar[str] = "Try again, or ask the data centre for a new password."
+
+
+class TooManyLogins(Problem):
+    """Too many tries for this address, or from this place."""
+
+    code: ClassVar[str] = "too_many_logins"
+    status: ClassVar[int] = 429
+    title: ClassVar[str] = "There were too many attempts to log in"
+    mend: ClassVar[str] = "Wait {retry_after_s} seconds and try again."
+
+
+class EmailTaken(Problem):
+    """Somebody has this address already."""
+
+    code: ClassVar[str] = "email_taken"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "Somebody with the address {email} is known already"
+    mend: ClassVar[str] = "Give that person a role instead of adding them again."
+
+
+class RoleUnfit(Problem):
+    """An agency's role in the data centre, or the other way round."""
+
+    code: ClassVar[str] = "role_unfit"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The role {role} doesn't exist here"
+    mend: ClassVar[str] = (
+        "An agency has owners, developers and viewers; the data centre operators and auditors."
+    )
+
+
+class LastHolder(Problem):
+    """Without this person nobody would have the role."""
+
+    code: ClassVar[str] = "last_holder"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "Nobody else has the role {role}"
+    mend: ClassVar[str] = "Give the role to somebody else first."
+
+
+class ScopeTooWide(Problem):
+    """A token would be allowed what its maker is not."""
+
+    code: ClassVar[str] = "scope_too_wide"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "You can't give a token the permission {scope}"
+    mend: ClassVar[str] = "A token can have only permissions that you have yourself."
+
+
+class TokenTooLong(Problem):
+    """A token would hold for too long."""
+
+    code: ClassVar[str] = "token_too_long"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "A token can't be valid after {until}"
+    mend: ClassVar[str] = "Choose an earlier end: a year at most, and no later than its maker's."
+
+
+class ExampleRefused(Problem):
+    """An account of the set-up that must not be made here."""
+
+    code: ClassVar[str] = "example_refused"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "This account can't be made here: {reason}"
+    mend: ClassVar[str] = (
+        "Example accounts exist on zones of this machine only; the first operator is made once."
+    )

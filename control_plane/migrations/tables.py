@@ -5,6 +5,7 @@ from control_plane.engine import models as engine
 from control_plane.hosting import models as hosting
 from control_plane.hostnames import models as hostnames
 from control_plane.identity import models as identity
+from control_plane.kit import idempotency
 from control_plane.kit.db import METADATA
 from control_plane.ledger import models as ledger
 from control_plane.releases import models as releases
@@ -16,6 +17,7 @@ __all__ = [
     "engine",
     "hosting",
     "hostnames",
+    "idempotency",
     "identity",
     "ledger",
     "releases",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from control_plane.kit.columns import id_column, json_column, moment, one_of, ref
@@ -59,8 +59,16 @@ class Tenant(SQLModel, table=True):
 
     __tablename__ = "tenant"
     __table_args__ = (
-        UniqueConstraint("region_id", "agency_id", "name"),
         one_of("status", [status.value for status in TenantStatus]),
+        Index(
+            "uq_tenant_present",
+            "region_id",
+            "agency_id",
+            "name",
+            unique=True,
+            sqlite_where=text("status <> 'ended'"),
+            postgresql_where=text("status <> 'ended'"),
+        ),
     )
 
     id: str = id_column()

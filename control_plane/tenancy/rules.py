@@ -1,10 +1,12 @@
 """Agencies and what they may use: tenants' states, quotas, reservations, addresses. Pure."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address
 from typing import ClassVar
 
+from control_plane.engine.birth import Birth
 from control_plane.kit.errors import Problem
 
 
@@ -52,6 +54,10 @@ class Addresses:
     server_v4: IPv4Address
 
 
+TENANT_LIFE = Birth("tenant", 1, "build")
+REGION_LIFE = Birth("region", 1, "observe")
+QUARANTINE = timedelta(hours=1)  # longer than anybody's caches of an address or a connection
+
 UIDS_PER_SERVER = 0x10000
 FIRST_UID_BLOCK = 16  # below it live the host's own users
 TENANT_NETWORK = IPv4Address("100.64.0.0")  # RFC 6598, a /10: room for a million /30s
@@ -91,3 +97,39 @@ class RegionFull(Problem):
     status: ClassVar[int] = 409
     title: ClassVar[str] = "The region has no room for another server"
     mend: ClassVar[str] = "Choose another region, or try again later."
+
+
+class SlugTaken(Problem):
+    """Another agency has this short name."""
+
+    code: ClassVar[str] = "slug_taken"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "There is an agency {slug} already"
+    mend: ClassVar[str] = "Choose another short name."
+
+
+class CurrencyUnfit(Problem):
+    """An amount in a currency that isn't used here."""
+
+    code: ClassVar[str] = "currency_unfit"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "Amounts in {currency} don't fit here"
+    mend: ClassVar[str] = "Use {expected}."
+
+
+class AgencySuspended(Problem):
+    """The agency may ask for nothing at present."""
+
+    code: ClassVar[str] = "agency_suspended"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The agency {agency} is suspended"
+    mend: ClassVar[str] = "What runs goes on. Ask the data centre to lift the suspension."
+
+
+class TenantEnding(Problem):
+    """The tenant of this name is being taken away at the moment."""
+
+    code: ClassVar[str] = "tenant_ending"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The tenant {tenant} is just ending"
+    mend: ClassVar[str] = "Try again when it has ended, or choose another tenant."

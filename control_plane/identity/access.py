@@ -1,0 +1,145 @@
+"""The desk at which every door of the web process stands, and who may come to it.
+
+A permission is the type of a parameter: `actor: Annotated[Actor, may(Permission.HOSTING_READ)]`.
+It says whether the actor may do this anywhere at all; in which agency is for actions and queries.
+No session outlives the function that opened it: held across a request they deadlock the pool.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel
+from sqlmodel import Session
+
+from control_plane.engine.bell import Bell, ringing
+from control_plane.identity import actions
+from control_plane.identity.rules import Actor, Forbidden, NotAuthenticated, Permission
+from control_plane.kit.db import Database
+from control_plane.kit.idempotency import answer_once, wish_of
+from control_plane.kit.rates import Rates
+from control_plane.ledger import actions as ledger
+from control_plane.ports.blobs.port import Blobs
+
+Answer = TypeVar("Answer", bound=BaseModel)
+_BEARER = HTTPBearer(auto_error=False, description="A token of `/v1/login` or `/v1/tokens`")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a door of the web process can reach: no cloud, no key, no root."""
+
+    db: Database
+    bell: Bell
+    blobs: Blobs
+    zone: str = "edubba.localhost"
+    is_loopback_zone: bool = True
+    retention_days: int = 30
+    heartbeat_file: Path | None = None  # None: readiness doesn't ask for the worker
+    login_rates: Rates = field(default_factory=Rates)
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """Open a short read transaction."""
+        return self.db.read()
+
+    def writing(self) -> AbstractContextManager[Session]:
+        """Open one write transaction; the lives that it wakes are rung for after the commit."""
+        return ringing(self.db, self.bell)
+
+    def once(
+        self, request: Request, actor: Actor, body: object, act: Callable[[Session], Answer]
+    ) -> Answer:
+        """Answer a POST: `act` runs in one transaction, once for each Idempotency-Key.
+
+        What the route declares as its answer is what `act` returns. Raises: IdempotencyKeyMissing,
+        IdempotencyKeyReused.
+        """
+        wish = wish_of(request, actor.person_id, body)
+        shape = cast("type[Answer]", request.scope["route"].response_model)
+        with self.writing() as session:
+            answer, is_replay = answer_once(session, wish, shape, act)
+        request.state.is_replay = is_replay
+        return answer
+
+    def note_read(self, actor: Actor, action: str, subject_id: str, agency_id: str | None) -> None:
+        """Write down that somebody read what isn't their own agency's; call it before answering.
+
+        `agency_id` None: data of all agencies. A member's own reading leaves no entry.
+        """
+        if agency_id is not None and agency_id in actor.agency_roles:
+            return
+        with self.writing() as session:
+            ledger.append(
+                session,
+                actor_id=actor.person_id,
+                action=action,
+                subject_id=subject_id,
+                agency_id=agency_id,
+                payload={},
+            )
+
+
+def _desk(request: Request) -> Desk:
+    return cast("Desk", request.app.state.desk)
+
+
+async def _desk_of_app(request: Request) -> Desk:
+    return _desk(request)  # a coroutine, so that no thread is taken for it
+
+
+DeskDep = Annotated[Desk, Depends(_desk_of_app)]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Lets those through who have a permission somewhere; the route table is read off it."""
+
+    permission: Permission
+
+    def __call__(
+        self,
+        request: Request,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+    ) -> Actor:
+        """Return who acts. Raises: NotAuthenticated, Forbidden."""
+        actor = authenticate(_desk(request), bearer.credentials if bearer else None)
+        request.state.locale = actor.locale
+        if not actor.may_anywhere(self.permission):
+            raise Forbidden(permission=self.permission.value)
+        return actor
+
+
+class PublicGate:
+    """Marks a route that anybody may call, on purpose."""
+
+    async def __call__(self) -> None:
+        """Let everybody through."""
+
+
+def may(permission: Permission) -> Any:
+    """Depend on an actor with this permission, in `Annotated[Actor, may(Permission.X)]`."""
+    return Depends(Gate(permission))
+
+
+def open_to_all() -> Any:
+    """Return the dependency that says a route needs no permission: `dependencies=[…]`."""
+    return Depends(PublicGate())
+
+
+def authenticate(desk: Desk, secret: str | None) -> Actor:
+    """Return who acts with a token. Raises: NotAuthenticated."""
+    if secret is None:
+        raise NotAuthenticated
+    with desk.reading() as session:
+        found = actions.find_actor(session, secret)
+    if found is None:
+        raise NotAuthenticated
+    actor, is_use_to_be_noted = found
+    if is_use_to_be_noted:
+        with desk.writing() as session:
+            actions.note_use(session, actor.token_id)
+    return actor

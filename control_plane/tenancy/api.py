@@ -1,0 +1,216 @@
+"""The doors to agencies, their means and members, and to the regions."""
+
+import hashlib
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from sqlmodel import Session
+
+from control_plane.identity import queries as people
+from control_plane.identity.access import DeskDep, may
+from control_plane.identity.rules import Actor, Permission, Role
+from control_plane.kit import passwords
+from control_plane.kit.envelope import (
+    DEFAULT_LIMIT,
+    Cursor,
+    Limit,
+    PageOut,
+    page_out,
+    require_match,
+    set_tag,
+)
+from control_plane.kit.money import Money
+from control_plane.tenancy import actions, queries
+from control_plane.tenancy.models import Agency
+from control_plane.tenancy.rules import Resource
+from control_plane.tenancy.schemas import (
+    AgencyDetailOut,
+    AgencyIn,
+    AgencyOut,
+    BudgetDocument,
+    BudgetOut,
+    MemberIn,
+    MemberOut,
+    MeOut,
+    QuotaDocument,
+    RegionOut,
+    RegionsOut,
+    UsageOut,
+)
+
+router = APIRouter(prefix="/v1", tags=["tenancy"])
+
+Myself = Annotated[Actor, may(Permission.SELF_READ)]
+Reader = Annotated[Actor, may(Permission.AGENCY_READ)]
+Writer = Annotated[Actor, may(Permission.AGENCY_WRITE)]
+MemberWriter = Annotated[Actor, may(Permission.MEMBER_WRITE)]
+
+
+@router.get("/me", tags=["identity"])
+def show_me(desk: DeskDep, actor: Myself) -> MeOut:
+    """Show who one is, with one's roles."""
+    with desk.reading() as session:
+        person = people.get_person(session, actor.person_id)
+        agencies = queries.list_agencies_by_id(session, list(actor.agency_roles))
+    return MeOut.of(actor, person, agencies)
+
+
+@router.get("/regions")
+def list_regions(desk: DeskDep, _actor: Reader) -> RegionsOut:
+    """List the clouds in which hostings can be."""
+    with desk.reading() as session:
+        regions = queries.list_regions(session)
+    return RegionsOut(items=[RegionOut.of(region) for region in regions])
+
+
+@router.get("/agencies")
+def list_agencies(
+    desk: DeskDep, actor: Reader, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
+) -> PageOut[AgencyOut]:
+    """List the agencies that one belongs to; the data centre sees all."""
+    among = actor.agencies_with(Permission.AGENCY_READ)
+    with desk.reading() as session:
+        page = queries.list_agencies(session, among, cursor, limit)
+    if among is None:
+        desk.note_read(actor, "agencies.listed", "agencies", None)
+    return page_out(page, AgencyOut.of)
+
+
+@router.post("/agencies", status_code=201)
+def create_agency(
+    desk: DeskDep, actor: Writer, request: Request, response: Response, body: AgencyIn
+) -> AgencyOut:
+    """Take an agency in; it has nothing until it gets a quota and a budget."""
+    new = actions.NewAgency(body.slug, body.name_ar, body.name_en, body.currency)
+    made = desk.once(
+        request,
+        actor,
+        body,
+        lambda session: AgencyOut.of(actions.create_agency(session, actor.person_id, new)),
+    )
+    response.headers["Location"] = f"/v1/agencies/{made.slug}"
+    return made
+
+
+@router.get("/agencies/{slug}")
+def show_agency(desk: DeskDep, actor: Reader, response: Response, slug: str) -> AgencyDetailOut:
+    """Show an agency with its quota and budget; the ETag guards a change of these."""
+    with desk.reading() as session:
+        agency = queries.get_agency_for(session, actor, slug, Permission.AGENCY_READ)
+        shown = _detail(session, agency)
+    desk.note_read(actor, "agency.read", agency.id, agency.id)
+    set_tag(response, _version(shown))
+    return shown
+
+
+@router.put("/agencies/{slug}/quota")
+def set_quota(  # each is one thing that the framework gives
+    desk: DeskDep,
+    actor: Writer,
+    request: Request,
+    response: Response,
+    slug: str,
+    body: QuotaDocument,
+) -> AgencyDetailOut:
+    """Say how much the agency may have at once; less than it has takes nothing away."""
+    with desk.writing() as session:
+        agency = _changeable(session, actor, request, slug)
+        actions.set_quota(session, actor.person_id, agency.id, body.amounts())
+        shown = _detail(session, agency)
+    set_tag(response, _version(shown))
+    return shown
+
+
+@router.put("/agencies/{slug}/budget")
+def set_budget(  # each is one thing that the framework gives
+    desk: DeskDep,
+    actor: Writer,
+    request: Request,
+    response: Response,
+    slug: str,
+    body: BudgetDocument,
+) -> AgencyDetailOut:
+    """Say what the agency's hostings may cost together."""
+    with desk.writing() as session:
+        agency = _changeable(session, actor, request, slug)
+        budget = Money(body.currency, body.micros_per_hour)
+        actions.set_budget(session, actor.person_id, agency.id, budget)
+        shown = _detail(session, agency)
+    set_tag(response, _version(shown))
+    return shown
+
+
+@router.get("/agencies/{slug}/usage")
+def show_usage(desk: DeskDep, actor: Reader, slug: str) -> UsageOut:
+    """Show what the agency takes of its quota and budget, and what is left."""
+    with desk.reading() as session:
+        agency = queries.get_agency_for(session, actor, slug, Permission.AGENCY_READ)
+        budget = queries.find_budget(session, agency.id)
+        limits = queries.quotas_of(session, agency.id)
+        limits[Resource.COST] = budget.micros_per_hour if budget else 0
+        used = queries.used_by(session, agency.id)
+    desk.note_read(actor, "usage.read", agency.id, agency.id)
+    return UsageOut.of(agency, limits, used)
+
+
+@router.get("/agencies/{slug}/members")
+def list_members(
+    desk: DeskDep, actor: Reader, slug: str, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
+) -> PageOut[MemberOut]:
+    """List who has which role in the agency."""
+    with desk.reading() as session:
+        agency = queries.get_agency_for(session, actor, slug, Permission.AGENCY_READ)
+        page = people.list_members(session, agency.id, cursor, limit)
+    desk.note_read(actor, "members.read", agency.id, agency.id)
+    return page_out(page, lambda row: MemberOut.of(*row))
+
+
+@router.post("/agencies/{slug}/members", status_code=201)
+def add_member(
+    desk: DeskDep, actor: MemberWriter, request: Request, slug: str, body: MemberIn
+) -> MemberOut:
+    """Give somebody a role in the agency; who isn't known yet gets a first password, told once."""
+    with desk.reading() as session:
+        agency = queries.get_agency_for(session, actor, slug, Permission.MEMBER_WRITE)
+        is_known = people.find_person_by_email(session, body.email) is not None
+    # Hashed here: inside the transaction it would hold up every other writer.
+    password = None if is_known else passwords.new_password()
+    stored = None if password is None else passwords.hash_password(password)
+    new = actions.NewMember(body.email, Role(body.role), body.name, body.locale, stored)
+
+    def act(session: Session) -> MemberOut:
+        grant, person, is_new = actions.add_member(session, actor.person_id, agency.id, new)
+        return MemberOut.of(grant, person, password if is_new else None)
+
+    return desk.once(request, actor, body, act)
+
+
+@router.delete("/agencies/{slug}/members/{person_id}/{role}", status_code=204)
+def remove_member(
+    desk: DeskDep, actor: MemberWriter, slug: str, person_id: str, role: Role
+) -> None:
+    """Take a role in the agency away from somebody."""
+    with desk.writing() as session:
+        agency = queries.get_agency_for(session, actor, slug, Permission.MEMBER_WRITE)
+        actions.remove_member(session, actor.person_id, agency.id, person_id, role)
+
+
+def _detail(session: Session, agency: Agency) -> AgencyDetailOut:
+    return AgencyDetailOut(
+        **AgencyOut.of(agency).model_dump(),
+        quota=QuotaDocument.of(queries.quotas_of(session, agency.id)),
+        budget=BudgetOut.of(agency, queries.find_budget(session, agency.id)),
+    )
+
+
+def _changeable(session: Session, actor: Actor, request: Request, slug: str) -> Agency:
+    agency = queries.get_agency_for(session, actor, slug, Permission.AGENCY_WRITE)
+    queries.lock_agency(session, agency.id)
+    require_match(request, _version(_detail(session, agency)))
+    return agency
+
+
+def _version(shown: AgencyDetailOut) -> str:
+    means = shown.model_dump(mode="json", include={"quota", "budget"})
+    return hashlib.sha256(orjson.dumps(means, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

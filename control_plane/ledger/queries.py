@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import tuple_
 from sqlmodel import Session, col, func, or_, select
 
 from control_plane.kit import clock
@@ -103,9 +102,10 @@ def latest_checkpoint(session: Session) -> LedgerCheckpoint | None:
 
 
 def find_unsigned_checkpoint(session: Session) -> LedgerCheckpoint | None:
-    """Return the checkpoint that is committed but not signed yet; there is never a second."""
-    query = select(LedgerCheckpoint).where(col(LedgerCheckpoint.note).is_(None))
-    return session.exec(query.order_by(col(LedgerCheckpoint.tree_size)).limit(1)).first()
+    """Return the checkpoint that is committed but not signed yet: the newest, if any."""
+    query = select(LedgerCheckpoint).order_by(col(LedgerCheckpoint.tree_size).desc()).limit(1)
+    newest = session.exec(query).first()
+    return newest if newest is not None and newest.note is None else None
 
 
 def list_checkpoints(session: Session, span: Span) -> Sequence[LedgerCheckpoint]:
@@ -133,9 +133,11 @@ def load_nodes(session: Session, places: Collection[Place]) -> dict[Place, bytes
     if not places:
         return {}
     by_key = {(place.last_leaf, place.level): place for place in places}
-    key = tuple_(col(LedgerNode.last_leaf), col(LedgerNode.level))
-    rows = session.exec(select(LedgerNode).where(key.in_(list(by_key)))).all()
-    return {by_key[row.last_leaf, row.level]: row.hash for row in rows}
+    # By leaf alone, and the few rows too many dropped: for pairs SQLite would read every row.
+    wanted = col(LedgerNode.last_leaf).in_({place.last_leaf for place in places})
+    rows = session.exec(select(LedgerNode).where(wanted)).all()
+    keyed = ((by_key.get((row.last_leaf, row.level)), row.hash) for row in rows)
+    return {place: node for place, node in keyed if place is not None}
 
 
 def list_nodes(session: Session, span: Span) -> dict[int, list[str]]:

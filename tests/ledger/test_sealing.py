@@ -3,6 +3,7 @@
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -15,6 +16,7 @@ from control_plane.kit import clock
 from control_plane.kit.db import Database
 from control_plane.kit.errors import Unavailable
 from control_plane.ledger import actions, queries, steps
+from control_plane.ledger.exports import receipt
 from control_plane.ledger.leaf import PayloadInvalid
 from control_plane.ledger.models import LedgerCheckpoint, LedgerEntry
 from control_plane.ledger.note import NoteInvalid, parse_checkpoint
@@ -289,3 +291,32 @@ def test_an_unsigned_tree_is_no_checkpoint_yet(ledger: Ledger) -> None:
         assert session.get_one(LedgerCheckpoint, 1).note is None
         assert queries.latest_checkpoint(session) is None
         assert queries.signed_size(session) == 0
+
+
+def test_no_query_of_the_ledger_reads_a_whole_table(sqlite_db: Database) -> None:
+    ledger = Ledger(sqlite_db)
+    ledger.append(20)
+    ledger.seal()
+    (entry,) = ledger.append(1)
+    asked: dict[str, Any] = {}
+
+    def listen(*about: Any) -> None:
+        statement, parameters = about[2:4]
+        if "ledger_" in statement and statement.startswith(("SELECT", "UPDATE")):
+            asked[statement] = parameters[0] if isinstance(parameters, list) else parameters
+
+    event.listen(sqlite_db.engine, "before_cursor_execute", listen)
+    ledger.seal()
+    with sqlite_db.read() as session:
+        receipt(session, entry)
+        queries.lag_seconds(session)
+        queries.count_unsequenced(session)
+    event.remove(sqlite_db.engine, "before_cursor_execute", listen)
+    assert len(asked) > 10
+    with sqlite_db.read() as session:
+        for statement, parameters in asked.items():
+            explained = session.connection().exec_driver_sql(
+                f"EXPLAIN QUERY PLAN {statement}", parameters
+            )
+            plan = [row[3] for row in explained]
+            assert not [p for p in plan if p.startswith(("SCAN ledger_entry", "SCAN ledger_node"))]

@@ -3,11 +3,24 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 QUICK := not (slow or root or exhaustive or bench)
-GATES := check-lint check-types check-contracts check-tests
+GATES := check-types check-lint check-playbooks check-contracts check-tests
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=EDUBBA_INSTANCE)
 
 .PHONY: help
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: ## from a bare Debian 12 to a live example site
+	@$(SUDO) playbooks/up.sh
+
+.PHONY: down
+down: ## stop all that runs, keep the data
+	@$(SUDO) playbooks/down.sh
+
+.PHONY: clean
+clean: ## stop all that runs and remove every trace of it
+	@$(SUDO) playbooks/down.sh clean
 
 .PHONY: check
 check: dev ## lint, types, contracts and quick tests
@@ -25,6 +38,12 @@ check-types: dev ## mypy, strict
 .PHONY: check-contracts
 check-contracts: dev ## import-linter: who may import whom
 	.venv/bin/lint-imports --no-logo
+
+.PHONY: check-playbooks
+check-playbooks: dev ## yamllint, ansible-lint, shellcheck
+	.venv/bin/yamllint --strict .
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/ansible-lint -q playbooks
+	shellcheck -x playbooks/*.sh .ci/run
 
 .PHONY: check-tests
 check-tests: dev ## the quick tests

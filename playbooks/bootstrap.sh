@@ -6,7 +6,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly PREFIX=/opt/edubba
 readonly PYTHON=/usr/bin/python3 # never the first on PATH: pyenv's can't be run by others
 readonly MODE="${1:?product or dev}"
 . playbooks/phases.sh
@@ -102,28 +101,23 @@ install_uv() {
 ensure_product() {
     local digest
     umask 022
-    ensure_uv $PREFIX/bootstrap
+    ensure_uv "$PREFIX/bootstrap"
     digest=$(digest_of control_plane tenants monitoring pyproject.toml uv.lock README.md)
-    if [[ $(cat $PREFIX/installed 2>/dev/null) == "$digest" ]]; then return; fi
+    if [[ $(cat "$PREFIX/installed" 2>/dev/null) == "$digest" ]]; then return; fi
     phase "install the product into $PREFIX" install_product "$digest"
 }
 
 install_product() {
-    UV_PROJECT_ENVIRONMENT=$PREFIX/venv "$UV" sync --frozen --no-dev --no-editable --compile-bytecode --reinstall-package edubba
-    chown -R root:root $PREFIX
-    chmod -R go-w $PREFIX
-    echo "$1" >$PREFIX/installed
+    UV_PROJECT_ENVIRONMENT="$PREFIX/venv" "$UV" sync --frozen --no-dev --no-editable --compile-bytecode --reinstall-package edubba
+    chown -R root:root "$PREFIX"
+    chmod -R go-w "$PREFIX"
+    echo "$1" >"$PREFIX/installed"
 }
 
 ensure_dev() {
     local digest
     mkdir -p .cache
-    if [[ $EUID -eq 0 || -x $PREFIX/bootstrap/bin/uv ]]; then
-        UV=$PREFIX/bootstrap/bin/uv
-        if [[ $EUID -eq 0 ]]; then ensure_uv $PREFIX/bootstrap; fi
-    else
-        ensure_uv .cache/bootstrap
-    fi
+    ensure_uv .cache/bootstrap
     digest=$(digest_of pyproject.toml uv.lock)
     if [[ $(cat .venv/installed 2>/dev/null) == "$digest" ]]; then return; fi
     phase "make the environment of the checks in .venv" install_dev "$digest"

@@ -1,7 +1,12 @@
 # Sourced by the scripts beside it: phases that a person can follow, with their log in a file.
 # shellcheck shell=bash
+# Another instance, with ports of its own, can stand beside an installed one: tests do so.
+readonly INSTANCE=${EDUBBA_INSTANCE:-edubba}
+# Used by the scripts that source this.
+# shellcheck disable=SC2034
+readonly PREFIX=/opt/$INSTANCE CONFIG=/etc/$INSTANCE RUN=/run/$INSTANCE
 LOG=.cache/bootstrap.log
-if [[ $EUID -eq 0 ]]; then LOG=/var/log/edubba/bootstrap.log; fi
+if [[ $EUID -eq 0 ]]; then LOG=/var/log/$INSTANCE/bootstrap.log; fi
 mkdir -p "$(dirname "$LOG")"
 
 fail() {
@@ -28,3 +33,5 @@ phase() {
 digest_of() {
     find "$@" -type f -not -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1
 }
+
+[[ $INSTANCE =~ ^[a-z][a-z0-9]{0,7}$ ]] || fail "EDUBBA_INSTANCE is '$INSTANCE': use 1 to 8 small letters and digits."

@@ -15,7 +15,6 @@ from pathlib import Path
 from control_plane.cli.diagnosis import Facts, SocketFact
 from control_plane.settings import Settings
 
-PREFIX = Path("/opt/edubba")
 COMMANDS = ("haproxy", "ip", "mkfs.ext4", "mmdebstrap", "nft", "runc")
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # a person's own may lack sbin
 EDGE_PORTS = (80, 443)
@@ -29,6 +28,7 @@ LOOK_TIMEOUT_S = 5
 def look_at_machine(settings: Settings) -> Facts:
     """Gather everything the checks ask for; changes nothing."""
     is_root = os.geteuid() == 0
+    prefix = Path("/opt") / settings.instance
     return Facts(
         is_root=is_root,
         has_sudo=shutil.which("sudo", path=SYSTEM_PATH) is not None,
@@ -45,10 +45,10 @@ def look_at_machine(settings: Settings) -> Facts:
         listeners={port: _listener(port) for port in EDGE_PORTS},
         foreign_names=tuple(n for n in _example_names(settings) if not _is_loopback(n)),
         is_clock_synchronised=_is_clock_synchronised(),
-        is_installed=(PREFIX / "installed").is_file(),
-        writable_prefix=_writable_by_others(PREFIX / "venv"),
+        is_installed=(prefix / "installed").is_file(),
+        writable_prefix=_writable_by_others(prefix / "venv"),
         images=len(list(settings.images_dir.glob("*"))) if settings.images_dir.is_dir() else 0,
-        processes=_processes() if is_root else None,
+        processes=_processes(settings.instance) if is_root else None,
         readiness=_readiness(f"http://{settings.bind_host}:{settings.bind_port}/readyz"),
         sockets={
             "locald": _socket(settings.locald_socket),
@@ -166,13 +166,9 @@ def _writable_by_others(root: Path) -> tuple[str, ...]:
     )[:3]
 
 
-def _processes() -> Mapping[str, str] | None:
-    command = [
-        str(PREFIX / "venv/bin/supervisorctl"),
-        "-c",
-        "/etc/edubba/supervisord.conf",
-        "status",
-    ]
+def _processes(instance: str) -> Mapping[str, str] | None:
+    program = f"/opt/{instance}/venv/bin/supervisorctl"
+    command = [program, "-c", f"/etc/{instance}/supervisord.conf", "status"]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=LOOK_TIMEOUT_S

@@ -1,0 +1,48 @@
+#!/bin/bash
+# `make down` and `make clean`.
+#   down.sh         stop all that runs, tenants too; keep the data
+#   down.sh clean   then remove every trace but Debian's packages
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. playbooks/phases.sh
+
+[[ $EUID -eq 0 ]] || fail "What root started, root stops: sudo make ${1:-down}"
+
+stop_processes() {
+    if [[ -d /run/systemd/system && -e "/etc/systemd/system/$INSTANCE.service" ]]; then
+        systemctl stop "$INSTANCE"
+        return
+    fi
+    local pid deadline=$((SECONDS + 90))
+    pid=$(cat "$RUN/supervisord.pid" 2>/dev/null) || return 0
+    "$PREFIX/venv/bin/supervisorctl" -c "$CONFIG/supervisord.conf" shutdown
+    while [[ -e /proc/$pid ]]; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.2
+    done
+}
+
+remove_users() {
+    local user
+    for user in "$INSTANCE-web" "$INSTANCE-worker" "$INSTANCE-edge"; do
+        if getent passwd "$user"; then userdel "$user"; fi
+        if getent group "$user"; then groupdel "$user"; fi
+    done
+    if getent group "$INSTANCE"; then groupdel "$INSTANCE"; fi
+}
+
+remove_files() {
+    local hosts
+    if [[ -e /etc/systemd/system/$INSTANCE.service ]]; then systemctl disable "$INSTANCE"; fi
+    rm -f "/etc/systemd/system/$INSTANCE.service" "/etc/tmpfiles.d/$INSTANCE.conf" "/usr/local/bin/$INSTANCE"
+    hosts=$(sed "/^# BEGIN $INSTANCE\$/,/^# END $INSTANCE\$/d" /etc/hosts)
+    cat <<<"$hosts" >/etc/hosts # written in place: in a container it is a mount
+    rm -rf "$CONFIG" "$RUN" "/var/lib/$INSTANCE" "/var/cache/$INSTANCE" "$PREFIX"
+}
+
+if [[ -e "$RUN/supervisord.pid" ]]; then phase "stop the processes" stop_processes; fi
+if [[ ${1:-} == clean ]]; then
+    phase "remove files and settings" remove_files
+    phase "remove users" remove_users
+    rm -rf "/var/log/$INSTANCE"
+fi

@@ -1,0 +1,45 @@
+#!/bin/bash
+# `make up`: from a bare Debian 12 to a live site. Run again, it looks, mends what stopped and is quick.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. playbooks/phases.sh
+
+[[ $EUID -eq 0 ]] || fail "Users, mounts and namespaces are made by root: sudo make up"
+
+# Whether what is installed was applied, and runs.
+is_up() {
+    [[ $(cat "$CONFIG/applied" 2>/dev/null) == "$release" ]] || return 1
+    local status
+    status=$("$PREFIX/venv/bin/supervisorctl" -c "$CONFIG/supervisord.conf" status) || return 1
+    ! grep -qv ' RUNNING ' <<<"$status"
+}
+
+# The name of each task is shown while it runs, where somebody watches.
+apply_site() {
+    ANSIBLE_CONFIG=playbooks/ansible.cfg PYTHONUNBUFFERED=1 "$PREFIX/venv/bin/ansible-playbook" -i localhost, \
+        -e "$variables" playbooks/site.yml |
+        while IFS= read -r line; do
+            printf '%s\n' "$line"
+            if [[ $line == 'TASK ['* && -w /dev/tty && $watched == yes ]]; then
+                line=${line#TASK \[platform : }
+                printf '\r\033[K  · %.70s' "${line%%] \**}" >/dev/tty
+            fi
+        done
+    if [[ $watched == yes ]]; then printf '\r\033[K  %-52s ' "set up users, settings, database and processes" >/dev/tty; fi
+}
+
+watched=no
+if [[ -t 1 ]]; then watched=yes; fi
+start=$SECONDS
+printf 'Edubba on %s\n' "$(hostname)"
+playbooks/bootstrap.sh product
+release=$(printf '%s %s' "$(cat "$PREFIX/installed")" "$(digest_of playbooks)" | sha256sum | cut -d ' ' -f 1)
+variables=$(printf '{"platform_instance": "%s", "platform_release": "%s", "platform_http_port": %d, "platform_https_port": %d, "platform_web_port": %d, "platform_worker_metrics_port": %d}' \
+    "$INSTANCE" "$release" "${EDUBBA_EDGE_HTTP_PORT:-80}" "${EDUBBA_EDGE_HTTPS_PORT:-443}" "${EDUBBA_BIND_PORT:-8600}" "${EDUBBA_WORKER_METRICS_PORT:-8601}")
+if is_up; then
+    printf '  %-52s\n' "installed and running; nothing to set up"
+else
+    phase "look at the machine" "$PREFIX/venv/bin/edubba" doctor --machine
+    phase "set up users, settings, database and processes" apply_site
+fi
+printf '  %-52s %4d s\n\n' "ready" $((SECONDS - start))

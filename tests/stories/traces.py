@@ -17,7 +17,7 @@ def list_processes(instance: str) -> list[str]:
             is_ours = process.stat().st_uid in uids
         except (FileNotFoundError, ProcessLookupError):  # it ended while we looked
             continue
-        paths = (f"/opt/{instance}/", f"/etc/{instance}/", f"/run/{instance}/", f"/{instance}-")
+        paths = (f"/opt/{instance}/", f"/etc/{instance}/", f"/run/{instance}/")
         if is_ours or any(path in command for path in paths):
             found.append(f"{process.name} {command}")
     return found
@@ -25,7 +25,7 @@ def list_processes(instance: str) -> list[str]:
 
 def list_mounts(instance: str) -> list[str]:
     """Return what is mounted below the directories of the instance, and its namespaces' handles."""
-    marks = (f"/{instance}/", f"/{instance}-", f" /{instance} ")
+    marks = (f"/{instance}/", f"/netns/{instance}-")
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     return [line for line in lines if any(mark in f"{line} " for mark in marks)]
 

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
+from sqlmodel.sql.sqltypes import AutoString
 
 from control_plane.kit.db import UtcDateTime
 from control_plane.migrations.tables import METADATA
@@ -15,6 +16,8 @@ def _render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str |
     if kind == "type" and isinstance(item, UtcDateTime):
         autogen_context.imports.add("from control_plane.kit.db import UtcDateTime")
         return "UtcDateTime()"
+    if kind == "type" and isinstance(item, AutoString):
+        return f"sa.String({item.length})"
     return False
 
 

@@ -1,7 +1,6 @@
 """Make the first tables."""
 
 import sqlalchemy as sa
-import sqlmodel
 from alembic import op
 
 from control_plane.kit.db import UtcDateTime
@@ -15,11 +14,11 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "agency",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("slug", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
-        sa.Column("name_ar", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
-        sa.Column("name_en", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
-        sa.Column("currency", sqlmodel.sql.sqltypes.AutoString(length=3), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("slug", sa.String(40), nullable=False),
+        sa.Column("name_ar", sa.String(200), nullable=False),
+        sa.Column("name_en", sa.String(200), nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("suspended_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_agency")),
@@ -27,18 +26,18 @@ def upgrade() -> None:
     )
     op.create_table(
         "blob",
-        sa.Column("digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("store", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("store", sa.String(16), nullable=False),
         sa.Column("copies", sa.Integer(), nullable=False),
         sa.Column("stored_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_blob")),
     )
     op.create_table(
         "blueprint_version",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
-        sa.Column("digest", sqlmodel.sql.sqltypes.AutoString(length=71), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("name", sa.String(40), nullable=False),
+        sa.Column("digest", sa.String(71), nullable=False),
         sa.Column("spec", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("is_current", sa.Boolean(), nullable=False),
@@ -50,7 +49,7 @@ def upgrade() -> None:
 
     op.create_table(
         "edge_state",
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
+        sa.Column("name", sa.String(40), nullable=False),
         sa.Column("applied_generation", sa.Integer(), nullable=False),
         sa.Column("applied_at", UtcDateTime(), nullable=True),
         sa.Column("certificate_not_after", UtcDateTime(), nullable=True),
@@ -58,17 +57,17 @@ def upgrade() -> None:
     )
     op.create_table(
         "engine_pause",
-        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("since", UtcDateTime(), nullable=False),
-        sa.Column("actor_id", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
-        sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
+        sa.Column("actor_id", sa.String(64), nullable=False),
+        sa.Column("reason", sa.String(500), nullable=False),
         sa.PrimaryKeyConstraint("kind", name=op.f("pk_engine_pause")),
     )
     op.create_table(
         "idempotent_answer",
-        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
-        sa.Column("key", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
-        sa.Column("fingerprint", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("owner_id", sa.String(64), nullable=False),
+        sa.Column("key", sa.String(200), nullable=False),
+        sa.Column("fingerprint", sa.String(64), nullable=False),
         sa.Column("body", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("owner_id", "key", name=op.f("pk_idempotent_answer")),
@@ -88,12 +87,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "ledger_entry",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("actor_id", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
-        sa.Column("action", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
-        sa.Column("subject_id", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
-        sa.Column("agency_id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True),
+        sa.Column("actor_id", sa.String(64), nullable=False),
+        sa.Column("action", sa.String(64), nullable=False),
+        sa.Column("subject_id", sa.String(64), nullable=False),
+        sa.Column("agency_id", sa.String(32), nullable=True),
         sa.Column("payload", sa.Text(), nullable=True),
         sa.Column("salt", sa.LargeBinary(), nullable=True),
         sa.Column("commitment", sa.LargeBinary(), nullable=False),
@@ -120,9 +119,9 @@ def upgrade() -> None:
 
     op.create_table(
         "ledger_log",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("origin", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
-        sa.Column("vkey", sqlmodel.sql.sqltypes.AutoString(length=300), nullable=True),
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("origin", sa.String(200), nullable=False),
+        sa.Column("vkey", sa.String(300), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_log")),
     )
@@ -135,27 +134,27 @@ def upgrade() -> None:
     )
     op.create_table(
         "life",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("flow_version", sa.Integer(), nullable=False),
-        sa.Column("subject_id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("agency_id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True),
-        sa.Column("step", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
+        sa.Column("subject_id", sa.String(32), nullable=False),
+        sa.Column("agency_id", sa.String(32), nullable=True),
+        sa.Column("step", sa.String(32), nullable=False),
+        sa.Column("state", sa.String(8), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("entered_at", UtcDateTime(), nullable=False),
         sa.Column("due_at", UtcDateTime(), nullable=False),
         sa.Column("deadline_at", UtcDateTime(), nullable=False),
         sa.Column("alerted_at", UtcDateTime(), nullable=True),
         sa.Column("lease_until", UtcDateTime(), nullable=True),
-        sa.Column("lease_holder", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+        sa.Column("lease_holder", sa.String(64), nullable=True),
         sa.Column("lease_counter", sa.Integer(), nullable=False),
         sa.Column("signals", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("why", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+        sa.Column("why", sa.String(64), nullable=True),
         sa.Column("ending_at", UtcDateTime(), nullable=True),
         sa.Column("is_winding_down", sa.Boolean(), nullable=False),
-        sa.Column("failure_code", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+        sa.Column("failure_code", sa.String(64), nullable=True),
         sa.Column("failure_facts", sa.JSON(none_as_null=True), nullable=True),
         sa.CheckConstraint("state in ('live', 'stopped', 'done')", name=op.f("ck_life_state")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_life")),
@@ -167,11 +166,11 @@ def upgrade() -> None:
 
     op.create_table(
         "person",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("email", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=120), nullable=False),
-        sa.Column("locale", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
-        sa.Column("password_hash", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=True),
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("email", sa.String(254), nullable=False),
+        sa.Column("name", sa.String(120), nullable=False),
+        sa.Column("locale", sa.String(8), nullable=False),
+        sa.Column("password_hash", sa.String(200), nullable=True),
         sa.Column("email_verified_at", UtcDateTime(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("disabled_at", UtcDateTime(), nullable=True),
@@ -180,10 +179,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "price",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("blueprint", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
-        sa.Column("size", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
-        sa.Column("currency", sqlmodel.sql.sqltypes.AutoString(length=3), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("blueprint", sa.String(40), nullable=False),
+        sa.Column("size", sa.String(40), nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
         sa.Column("micros_per_hour", sa.BigInteger(), nullable=False),
         sa.Column("effective_from", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_price")),
@@ -197,9 +196,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "region",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
-        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("name", sa.String(40), nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("observed_at", UtcDateTime(), nullable=True),
@@ -211,7 +210,7 @@ def upgrade() -> None:
     op.create_table(
         "agency_blob",
         sa.Column("agency_id", sa.String(length=32), nullable=False),
-        sa.Column("digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("leased_until", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
             ["agency_id"], ["agency.id"], name=op.f("fk_agency_blob_agency_id_agency")
@@ -220,13 +219,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "allocation",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
         sa.Column("region_id", sa.String(length=32), nullable=False),
         sa.Column("serial", sa.Integer(), nullable=False),
         sa.Column("uid_base", sa.BigInteger(), nullable=False),
-        sa.Column("v4", sqlmodel.sql.sqltypes.AutoString(length=15), nullable=False),
-        sa.Column("v6", sqlmodel.sql.sqltypes.AutoString(length=39), nullable=True),
-        sa.Column("subject_id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True),
+        sa.Column("v4", sa.String(15), nullable=False),
+        sa.Column("v6", sa.String(39), nullable=True),
+        sa.Column("subject_id", sa.String(32), nullable=True),
         sa.Column("allocated_at", UtcDateTime(), nullable=False),
         sa.Column("free_after", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -242,7 +241,7 @@ def upgrade() -> None:
     op.create_table(
         "budget",
         sa.Column("agency_id", sa.String(length=32), nullable=False),
-        sa.Column("currency", sqlmodel.sql.sqltypes.AutoString(length=3), nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
         sa.Column("micros_per_hour", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["agency_id"], ["agency.id"], name=op.f("fk_budget_agency_id_agency")
@@ -252,7 +251,7 @@ def upgrade() -> None:
     op.create_table(
         "quota",
         sa.Column("agency_id", sa.String(length=32), nullable=False),
-        sa.Column("resource", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("resource", sa.String(16), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
             "resource in ('servers', 'cpu_millis', 'memory_mib', 'disk_mib')",
@@ -266,8 +265,8 @@ def upgrade() -> None:
     op.create_table(
         "region_image",
         sa.Column("region_id", sa.String(length=32), nullable=False),
-        sa.Column("digest", sqlmodel.sql.sqltypes.AutoString(length=80), nullable=False),
-        sa.Column("family", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
+        sa.Column("digest", sa.String(80), nullable=False),
+        sa.Column("family", sa.String(40), nullable=False),
         sa.Column("first_seen_at", UtcDateTime(), nullable=False),
         sa.Column("last_seen_at", UtcDateTime(), nullable=False),
         sa.Column("is_current", sa.Boolean(), nullable=False),
@@ -278,13 +277,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "release",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
         sa.Column("agency_id", sa.String(length=32), nullable=False),
-        sa.Column("manifest_digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("manifest_digest", sa.String(64), nullable=False),
         sa.Column("file_count", sa.Integer(), nullable=False),
         sa.Column("total_bytes", sa.BigInteger(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("created_by", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("created_by", sa.String(64), nullable=False),
         sa.ForeignKeyConstraint(
             ["agency_id"], ["agency.id"], name=op.f("fk_release_agency_id_agency")
         ),
@@ -301,12 +300,12 @@ def upgrade() -> None:
 
     op.create_table(
         "reservation",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
         sa.Column("agency_id", sa.String(length=32), nullable=False),
-        sa.Column("subject_id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("resource", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("subject_id", sa.String(32), nullable=False),
+        sa.Column("resource", sa.String(16), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("changed_at", UtcDateTime(), nullable=False),
         sa.CheckConstraint(
@@ -329,12 +328,12 @@ def upgrade() -> None:
 
     op.create_table(
         "role_grant",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
         sa.Column("person_id", sa.String(length=32), nullable=False),
         sa.Column("agency_id", sa.String(length=32), nullable=True),
-        sa.Column("role", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("role", sa.String(16), nullable=False),
         sa.Column("granted_at", UtcDateTime(), nullable=False),
-        sa.Column("granted_by", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("granted_by", sa.String(64), nullable=False),
         sa.Column("revoked_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint(
             "role in ('owner', 'developer', 'viewer', 'operator', 'auditor')",
@@ -368,11 +367,11 @@ def upgrade() -> None:
 
     op.create_table(
         "tenant",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
         sa.Column("agency_id", sa.String(length=32), nullable=False),
         sa.Column("region_id", sa.String(length=32), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
-        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("name", sa.String(40), nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint(
@@ -399,11 +398,11 @@ def upgrade() -> None:
 
     op.create_table(
         "timeline_event",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("life_id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("life_id", sa.String(32), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
-        sa.Column("step", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("event", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("step", sa.String(32), nullable=False),
+        sa.Column("event", sa.String(64), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("facts", sa.JSON(none_as_null=True), nullable=True),
         sa.ForeignKeyConstraint(
@@ -416,12 +415,12 @@ def upgrade() -> None:
 
     op.create_table(
         "token",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
         sa.Column("person_id", sa.String(length=32), nullable=False),
         sa.Column("agency_id", sa.String(length=32), nullable=True),
-        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=120), nullable=False),
-        sa.Column("secret_hash", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("kind", sa.String(8), nullable=False),
+        sa.Column("name", sa.String(120), nullable=False),
+        sa.Column("secret_hash", sa.String(64), nullable=False),
         sa.Column("scopes", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
@@ -443,23 +442,21 @@ def upgrade() -> None:
 
     op.create_table(
         "hosting",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
         sa.Column("agency_id", sa.String(length=32), nullable=False),
         sa.Column("region_id", sa.String(length=32), nullable=False),
         sa.Column("tenant_id", sa.String(length=32), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
-        sa.Column("title", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+        sa.Column("name", sa.String(40), nullable=False),
+        sa.Column("title", sa.String(200), nullable=False),
         sa.Column("blueprint_version_id", sa.String(length=32), nullable=False),
-        sa.Column("size", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
+        sa.Column("size", sa.String(40), nullable=False),
         sa.Column("inputs", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("image_digest", sqlmodel.sql.sqltypes.AutoString(length=80), nullable=False),
-        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("image_digest", sa.String(80), nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("observed_generation", sa.Integer(), nullable=False),
-        sa.Column(
-            "wished_deployment_id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True
-        ),
-        sa.Column("live_deployment_id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True),
+        sa.Column("wished_deployment_id", sa.String(32), nullable=True),
+        sa.Column("live_deployment_id", sa.String(32), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("active_at", UtcDateTime(), nullable=True),
         sa.Column("observed_at", UtcDateTime(), nullable=True),
@@ -506,16 +503,16 @@ def upgrade() -> None:
 
     op.create_table(
         "deployment",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
         sa.Column("agency_id", sa.String(length=32), nullable=False),
         sa.Column("hosting_id", sa.String(length=32), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("release_id", sa.String(length=32), nullable=True),
         sa.Column("rollback_of", sa.Integer(), nullable=True),
-        sa.Column("nonce", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
-        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
-        sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
-        sa.Column("actor_id", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("nonce", sa.String(64), nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("reason", sa.String(500), nullable=False),
+        sa.Column("actor_id", sa.String(64), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("started_at", UtcDateTime(), nullable=True),
         sa.Column("finished_at", UtcDateTime(), nullable=True),
@@ -544,12 +541,12 @@ def upgrade() -> None:
 
     op.create_table(
         "hostname",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
         sa.Column("agency_id", sa.String(length=32), nullable=False),
         sa.Column("hosting_id", sa.String(length=32), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=253), nullable=False),
-        sa.Column("look", sqlmodel.sql.sqltypes.AutoString(length=253), nullable=False),
-        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("name", sa.String(253), nullable=False),
+        sa.Column("look", sa.String(253), nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("proven_at", UtcDateTime(), nullable=True),
         sa.Column("released_at", UtcDateTime(), nullable=True),
@@ -584,15 +581,15 @@ def upgrade() -> None:
 
     op.create_table(
         "request",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
         sa.Column("agency_id", sa.String(length=32), nullable=False),
         sa.Column("hosting_id", sa.String(length=32), nullable=False),
-        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
-        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("kind", sa.String(8), nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("wish", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
-        sa.Column("submitted_by", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("reason", sa.String(500), nullable=False),
+        sa.Column("submitted_by", sa.String(64), nullable=False),
         sa.Column("submitted_at", UtcDateTime(), nullable=False),
         sa.Column("closed_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint("kind in ('create', 'change', 'end')", name=op.f("ck_request_kind")),
@@ -614,14 +611,14 @@ def upgrade() -> None:
 
     op.create_table(
         "decision",
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
         sa.Column("agency_id", sa.String(length=32), nullable=False),
         sa.Column("request_id", sa.String(length=32), nullable=False),
         sa.Column("request_version", sa.Integer(), nullable=False),
-        sa.Column("plan_hash", sqlmodel.sql.sqltypes.AutoString(length=71), nullable=False),
-        sa.Column("decider_id", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
-        sa.Column("answer", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
-        sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
+        sa.Column("plan_hash", sa.String(71), nullable=False),
+        sa.Column("decider_id", sa.String(64), nullable=False),
+        sa.Column("answer", sa.String(8), nullable=False),
+        sa.Column("reason", sa.String(500), nullable=False),
         sa.Column("because", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("conditions", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("decided_at", UtcDateTime(), nullable=False),
@@ -648,9 +645,9 @@ def upgrade() -> None:
         "plan",
         sa.Column("request_id", sa.String(length=32), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("hash", sqlmodel.sql.sqltypes.AutoString(length=71), nullable=False),
+        sa.Column("hash", sa.String(71), nullable=False),
         sa.Column("body", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("currency", sqlmodel.sql.sqltypes.AutoString(length=3), nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
         sa.Column("micros_per_hour", sa.BigInteger(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(

@@ -34,8 +34,8 @@ start=$SECONDS
 printf 'Edubba on %s\n' "$(hostname)"
 playbooks/bootstrap.sh product
 release=$(printf '%s %s' "$(cat "$PREFIX/installed")" "$(digest_of playbooks)" | sha256sum | cut -d ' ' -f 1)
-variables=$(printf '{"platform_instance": "%s", "platform_release": "%s", "platform_http_port": %d, "platform_https_port": %d, "platform_web_port": %d, "platform_worker_metrics_port": %d}' \
-    "$INSTANCE" "$release" "${EDUBBA_EDGE_HTTP_PORT:-80}" "${EDUBBA_EDGE_HTTPS_PORT:-443}" "${EDUBBA_BIND_PORT:-8600}" "${EDUBBA_WORKER_METRICS_PORT:-8601}")
+variables=$(printf '{"platform_instance": "%s", "platform_release": "%s", "platform_http_port": %d, "platform_https_port": %d, "platform_web_port": %d, "platform_worker_metrics_port": %d, "platform_edge_metrics_port": %d}' \
+    "$INSTANCE" "$release" "${EDUBBA_EDGE_HTTP_PORT:-80}" "${EDUBBA_EDGE_HTTPS_PORT:-443}" "${EDUBBA_BIND_PORT:-8600}" "${EDUBBA_WORKER_METRICS_PORT:-8601}" "${EDUBBA_EDGE_METRICS_PORT:-8605}")
 if is_up; then
     printf '  %-52s\n' "installed and running; nothing to set up"
 else

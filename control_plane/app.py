@@ -14,12 +14,17 @@ from control_plane.identity import api as identity
 from control_plane.identity.access import Desk
 from control_plane.kit import http
 from control_plane.kit.db import POOL_SIZE
+from control_plane.operations.api import events, health, ledger, lives
 from control_plane.tenancy import api as tenancy
 
 # One line a room; the order is that of the document.
 ROUTERS: tuple[APIRouter, ...] = (
     identity.router,
     tenancy.router,
+    lives.router,
+    events.router,
+    ledger.router,
+    health.router,
 )
 
 _PROBLEM: dict[str, Any] = {
@@ -50,7 +55,7 @@ def create_app(desk: Desk) -> FastAPI:
         openapi_url="/v1/openapi.json",
         docs_url=None,  # they would fetch scripts from outside
         redoc_url=None,
-        lifespan=_bounded_threads,
+        lifespan=_lifespan,
         responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
         max_body_size=http.MAX_BODY_BYTES,
         telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -64,10 +69,12 @@ def create_app(desk: Desk) -> FastAPI:
 
 
 @asynccontextmanager
-async def _bounded_threads(_app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # More threads than connections would only wait for each other.
     to_thread.current_default_thread_limiter().total_tokens = POOL_SIZE
-    yield
+    app.state.feed = events.new_feed(app.state.desk)
+    async with app.state.feed.running():
+        yield
 
 
 def _describe_problems(app: FastAPI) -> None:

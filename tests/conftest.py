@@ -93,7 +93,7 @@ def _run(command: list[str], cwd: Path, log: object) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql_template(postgresql_server: str) -> Iterator[str]:
+def postgresql_template(postgresql_server: str) -> str:
     """Make the tables once in a database that each test's own is copied from."""
     _admin(postgresql_server, "CREATE DATABASE template_edubba")
     engine = create_engine(f"{postgresql_server}/template_edubba")

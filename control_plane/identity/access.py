@@ -5,10 +5,9 @@ It says whether the actor may do this anywhere at all; in which agency is for ac
 No session outlives the function that opened it: held across a request they deadlock the pool.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
@@ -39,7 +38,8 @@ class Desk:
     zone: str = "edubba.localhost"
     is_loopback_zone: bool = True
     retention_days: int = 30
-    heartbeat_file: Path | None = None  # None: readiness doesn't ask for the worker
+    checks: Mapping[str, Callable[[], bool]] = field(default_factory=dict)  # of readiness
+    targets: Mapping[str, str] = field(default_factory=dict)  # processes to scrape: host:port
     login_rates: Rates = field(default_factory=Rates)
 
     def reading(self) -> AbstractContextManager[Session]:
@@ -121,7 +121,7 @@ class PublicGate:
 
 
 def may(permission: Permission) -> Any:
-    """Depend on an actor with this permission, in `Annotated[Actor, may(Permission.X)]`."""
+    """Depend on an actor with the permission; see this module's docstring."""
     return Depends(Gate(permission))
 
 

@@ -15,6 +15,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{_base32(_uuid7())}"
 
 
+def first_id_at(prefix: str, unix_s: float) -> str:
+    """Return what sorts before every id drawn from this Unix time on, though it is none itself."""
+    return f"{prefix}_{_base32(int(unix_s * 1000) << 80)}"
+
+
 def is_id(text: str, prefix: str) -> bool:
     """Whether `text` has the form of an id of this type."""
     return text.startswith(f"{prefix}_") and ID_PATTERN.fullmatch(text) is not None

@@ -1,0 +1,199 @@
+"""What people may do with lives that don't move, and what a stopped life says to them. Pure."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from control_plane.kit.errors import Problem
+
+# Kinds whose life belongs to a resource that can be given up; the others are the platform's own.
+GIVEN_UP = frozenset({"hosting"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a life stopped (message ids): what happened, what is tried next, what its owner can do.
+
+    All three may use the facts of the failure.
+    """
+
+    happened: str
+    following: str
+    mend: str
+
+
+_WAITS = "Nothing is tried until an operator lets it go on. Nothing was lost."
+_OLD_LIVE = "Nothing is tried until an operator lets it go on. What was live before stays live."
+_TELL_CENTRE = "Tell the data centre; you need to change nothing."
+_DEPLOY_AGAIN = "Deploy again; only what is missing is sent. If it stops again, tell the centre."
+_OPERATOR_RETRIES = "An operator reads the worker's log, mends the cause and retries."
+_OPERATOR_KEYS = "An operator restores the right key files from the backup and retries."
+
+STOPS: dict[str, Stop] = {
+    "step_unknown": Stop(
+        "This version of the product does not know the step {step}", _WAITS, _OPERATOR_RETRIES
+    ),
+    "step_crashed": Stop(
+        "The step {step} failed in a way that nobody foresaw", _WAITS, _OPERATOR_RETRIES
+    ),
+    "image_missing": Stop(
+        "The region does not have the prepared image that was approved",
+        _WAITS,
+        "An operator prepares the image and retries, or you submit a new request.",
+    ),
+    "image_unknown": Stop(
+        "The region does not have the prepared image that was approved",
+        _WAITS,
+        "An operator prepares the image and retries, or you submit a new request.",
+    ),
+    "tenant_missing": Stop("The tenant is not there any more", _WAITS, _TELL_CENTRE),
+    "tenant_not_empty": Stop(
+        "The tenant can't be removed while a server is in it", _WAITS, _TELL_CENTRE
+    ),
+    "server_missing": Stop("The server is not there any more", _WAITS, _TELL_CENTRE),
+    "stale_fence": Stop(
+        "Two workers wanted to change the same thing; the older one was refused",
+        _WAITS,
+        _OPERATOR_RETRIES,
+    ),
+    "disk_full": Stop(
+        "The disk of the server is full",
+        _OLD_LIVE,
+        "Deploy a smaller release, or ask for a larger size.",
+    ),
+    "host_disk_full": Stop(
+        "The machine that carries the servers has no room left", _WAITS, _TELL_CENTRE
+    ),
+    "digest_mismatch": Stop(
+        "Content arrived at the server other than it was sent", _OLD_LIVE, _DEPLOY_AGAIN
+    ),
+    "blob_missing": Stop(
+        "Content of the release is not in the store any more", _OLD_LIVE, _DEPLOY_AGAIN
+    ),
+    "blob_too_large": Stop(
+        "A file of the release is larger than may be stored",
+        _OLD_LIVE,
+        "Make the file smaller and deploy again.",
+    ),
+    "release_missing": Stop("The release is not assembled on the server", _OLD_LIVE, _DEPLOY_AGAIN),
+    "release_check_failed": Stop(
+        "The release did not answer as it must; the check's output tells more",
+        "Nothing is tried by itself: what was live before stays live.",
+        "Mend the content and deploy again.",
+    ),
+    "path_malformed": Stop(
+        "A path of the release can't be served", _OLD_LIVE, "Rename the file and deploy again."
+    ),
+    "route_incomplete": Stop("The edge was given an incomplete route", _WAITS, _OPERATOR_RETRIES),
+    "hostname_malformed": Stop(
+        "The name {name} can't be served", _WAITS, "Ask for another hostname in a new request."
+    ),
+    "name_malformed": Stop(
+        "No certificate can be issued for this name",
+        _WAITS,
+        "Ask for another hostname in a new request.",
+    ),
+    "name_outside_zone": Stop(
+        "The internal authority issues no certificate for names outside its zone",
+        _WAITS,
+        "Ask for a hostname below the data centre's zone.",
+    ),
+    "certificate_days": Stop(
+        "A certificate was asked for that is valid too long", _WAITS, _OPERATOR_RETRIES
+    ),
+    "certificate_without_names": Stop(
+        "A certificate was asked for without a name", _WAITS, _OPERATOR_RETRIES
+    ),
+    "authority_expired": Stop(
+        "The internal certificate authority is out of date",
+        _WAITS,
+        "An operator renews the authority and retries.",
+    ),
+    "authority_unreadable": Stop(
+        "The internal certificate authority can't be read", _WAITS, _OPERATOR_KEYS
+    ),
+    "keyring_exposed": Stop(
+        "Key files could be read by others, so they are not used",
+        _WAITS,
+        "An operator finds out who read them, replaces or protects them, and retries.",
+    ),
+    "unknown_key": Stop("A key that is needed is not there", _WAITS, _OPERATOR_KEYS),
+    "unknown_version": Stop("A secret is sealed in a way not known here", _WAITS, _OPERATOR_KEYS),
+    "wrong_context": Stop(
+        "A secret belongs to something else than it was opened for", _WAITS, _OPERATOR_KEYS
+    ),
+    "ledger_key_changed": Stop(
+        "The ledger's key is not the one that signed so far", _WAITS, _OPERATOR_KEYS
+    ),
+    "ledger_signature_wrong": Stop(
+        "The ledger's signature does not fit its key", _WAITS, _OPERATOR_KEYS
+    ),
+}
+UNKNOWN_STOP = Stop("It stopped: {code}", _WAITS, _TELL_CENTRE)
+
+
+def stop_of(code: str) -> Stop:
+    """Return what a stop code says to people; an unknown one still says that it stopped."""
+    return STOPS.get(code, UNKNOWN_STOP)
+
+
+class LifeNotStopped(Problem):
+    """Only a stopped life can be retried or given up."""
+
+    code: ClassVar[str] = "life_not_stopped"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "This life has not stopped: it is {state}"
+    mend: ClassVar[str] = "It goes on by itself. Look at its events to see what it waits for."
+
+
+class LifeNotGivenUp(Problem):
+    """The platform's own lives are mended, not given up."""
+
+    code: ClassVar[str] = "life_not_given_up"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "A life of the kind {kind} can't be given up"
+    mend: ClassVar[str] = "Mend its cause and retry it."
+
+
+class LifeHoldsData(Problem):
+    """What has served people is ended by an approved request, not given up."""
+
+    code: ClassVar[str] = "life_holds_data"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "This hosting has been in service and may hold data"
+    mend: ClassVar[str] = "Retry it, or let its owner request its end."
+
+
+class NotPaused(Problem):
+    """There is nothing to resume."""
+
+    code: ClassVar[str] = "not_paused"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "Lives of the kind {kind} are not paused"
+    mend: ClassVar[str] = "Look at the list of pauses."
+
+
+class TooManyStreams(Problem):
+    """All places for event streams are taken."""
+
+    code: ClassVar[str] = "too_many_streams"
+    status: ClassVar[int] = 503
+    title: ClassVar[str] = "Too many event streams are open"
+    mend: ClassVar[str] = "Try again in {retry_after_s} seconds, or ask for the list: ?format=json."
+
+
+class AgencyNeeded(Problem):
+    """Somebody with several agencies asks for entries without naming one."""
+
+    code: ClassVar[str] = "agency_needed"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "Say of which agency"
+    mend: ClassVar[str] = "Add ?agency= with the agency's short name."
+
+
+class ScrapeRefused(Problem):
+    """Figures are for this machine's Prometheus and for operators."""
+
+    code: ClassVar[str] = "scrape_refused"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "The platform's figures are not for everybody"
+    mend: ClassVar[str] = "Ask from the machine itself, or with a token that has operation:read."

@@ -2,6 +2,10 @@
 # shellcheck shell=bash
 # Another instance, with ports of its own, can stand beside an installed one: tests do so.
 readonly INSTANCE=${EDUBBA_INSTANCE:-edubba}
+if [[ ! $INSTANCE =~ ^[a-z][a-z0-9]{0,7}$ ]]; then # it becomes part of paths that root removes
+    echo "EDUBBA_INSTANCE is '$INSTANCE': use 1 to 8 small letters and digits." >&2
+    exit 1
+fi
 # Used by the scripts that source this.
 # shellcheck disable=SC2034
 readonly PREFIX=/opt/$INSTANCE CONFIG=/etc/$INSTANCE RUN=/run/$INSTANCE
@@ -33,5 +37,3 @@ phase() {
 digest_of() {
     find "$@" -type f -not -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1
 }
-
-[[ $INSTANCE =~ ^[a-z][a-z0-9]{0,7}$ ]] || fail "EDUBBA_INSTANCE is '$INSTANCE': use 1 to 8 small letters and digits."

@@ -42,11 +42,12 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parse(arguments)
     edge, worker = find_user(options.user), find_user(options.worker)
     check_configuration(options.config)
+    metrics = _loopback(options.metrics)
     prepare_state(options.state, edge, worker)
     listeners = {
         "HTTP": bind_tcp(options.http),
         "HTTPS": bind_tcp(options.https),
-        "METRICS": bind_tcp(_loopback(options.metrics)),
+        "METRICS": bind_tcp(metrics),
         "ADMIN": bind_admin(options.admin, worker),
     }
     enter(ensure_edge_namespace(options.instance))
@@ -132,6 +133,7 @@ def bind_tcp(where: str) -> int:
     try:
         listener.bind((str(host), port))
     except OSError as error:
+        listener.close()
         raise SystemExit(f"the edge can't listen on {where}: {error.strerror}") from error
     listener.set_inheritable(True)  # the library's own signature
     return listener.detach()

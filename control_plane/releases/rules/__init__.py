@@ -1,0 +1,61 @@
+"""What a release may contain, how deployments go, and what can't be done with them. Pure."""
+
+from control_plane.releases.rules.deployments import (
+    DEPLOYABLE,
+    FINAL,
+    GC_BIRTH,
+    DeploymentStatus,
+    move,
+)
+from control_plane.releases.rules.manifest import (
+    MAX_FILES,
+    MAX_RELEASE_BYTES,
+    Manifest,
+    check_manifest,
+    decode_manifest,
+    encode_manifest,
+)
+from control_plane.releases.rules.problems import (
+    BlobsMissing,
+    BlobTooLarge,
+    DeploymentRefused,
+    DigestWrong,
+    EncodingInvalid,
+    EncodingUnknown,
+    ManifestRefused,
+    NothingToRollBackTo,
+    ReleaseExpired,
+    ReleaseTooLarge,
+    StoreFull,
+    TooManyDigests,
+    TooManyFiles,
+    TransitionRefusedError,
+)
+
+__all__ = [
+    "DEPLOYABLE",
+    "FINAL",
+    "GC_BIRTH",
+    "MAX_FILES",
+    "MAX_RELEASE_BYTES",
+    "BlobTooLarge",
+    "BlobsMissing",
+    "DeploymentRefused",
+    "DeploymentStatus",
+    "DigestWrong",
+    "EncodingInvalid",
+    "EncodingUnknown",
+    "Manifest",
+    "ManifestRefused",
+    "NothingToRollBackTo",
+    "ReleaseExpired",
+    "ReleaseTooLarge",
+    "StoreFull",
+    "TooManyDigests",
+    "TooManyFiles",
+    "TransitionRefusedError",
+    "check_manifest",
+    "decode_manifest",
+    "encode_manifest",
+    "move",
+]

@@ -47,7 +47,7 @@ def look_at_machine(settings: Settings) -> Facts:
         is_clock_synchronised=_is_clock_synchronised(),
         is_installed=(prefix / "installed").is_file(),
         writable_prefix=_writable_by_others(prefix / "venv"),
-        images=len(list(settings.images_dir.glob("*"))) if settings.images_dir.is_dir() else 0,
+        images=len(list(settings.images_dir.glob("*/*.json"))),
         processes=_processes(settings.instance) if is_root else None,
         readiness=_readiness(f"http://{settings.bind_host}:{settings.bind_port}/readyz"),
         sockets={

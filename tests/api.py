@@ -115,9 +115,10 @@ def a_person(
 
 def as_user(api: Api, person: Person, wish: people.TokenWish | None = None) -> User:
     """Let a person act with a new token, all of their rights or as wished."""
-    wish = wish or people.TokenWish("test", timedelta(days=1))
+    kind = TokenKind.API if wish else TokenKind.SESSION
+    wish = wish or people.TokenWish("test", timedelta(hours=12))
     with api.db.begin() as session:
-        _, secret = people._new_token(session, person.id, TokenKind.API, wish)
+        _, secret = people._new_token(session, person.id, kind, wish)
     with api.db.begin() as session:
         found = people.find_actor(session, secret)
         assert found is not None

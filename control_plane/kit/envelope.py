@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, ClassVar, Generic, TypeVar
 
-from fastapi import Query, Request, Response
+from fastapi import Header, Query, Response
 from pydantic import BaseModel
 
 from control_plane.kit.errors import Problem
@@ -16,8 +16,21 @@ Cursor = Annotated[
     str | None, Query(max_length=200, description="`next_cursor` of the page before")
 ]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many items at most")]
+IfMatch = Annotated[
+    str | None,
+    Header(alias="If-Match", max_length=200, description="The ETag of what is to be changed"),
+]
 
-__all__ = ["DEFAULT_LIMIT", "Cursor", "Limit", "PageOut", "page_out", "require_match", "set_tag"]
+__all__ = [
+    "DEFAULT_LIMIT",
+    "Cursor",
+    "IfMatch",
+    "Limit",
+    "PageOut",
+    "page_out",
+    "require_match",
+    "set_tag",
+]
 
 
 class PageOut(BaseModel, Generic[Item]):
@@ -60,12 +73,11 @@ def set_tag(response: Response, version: object) -> None:
     response.headers["ETag"] = tag_of(version)
 
 
-def require_match(request: Request, version: object) -> None:
+def require_match(offered: str | None, version: object) -> None:
     """Let a change go on only if it was made knowing the present version.
 
     Raises: PreconditionMissing, PreconditionFailed.
     """
-    offered = request.headers.get("if-match")
     if offered is None:
         raise PreconditionMissing
     tags = {tag.strip() for tag in offered.split(",")}

@@ -25,19 +25,6 @@ from control_plane.kit.text import LOCALES, best_locale, translate
 
 log = get_log("http")
 MAX_BODY_BYTES = 1 << 20  # of a JSON document; routes that take content state their own
-PROBLEM_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["type", "title", "status", "code", "mend", "facts", "request_id"],
-    "properties": {
-        "type": {"type": "string", "description": "urn:edubba:problem:<code>"},
-        "title": {"type": "string", "description": "What happened, in the reader's language"},
-        "status": {"type": "integer"},
-        "code": {"type": "string", "description": "Stable; what a program should look at"},
-        "mend": {"type": "string", "description": "What the reader can do"},
-        "facts": {"type": "object"},
-        "request_id": {"type": "string", "description": "The same as in the logs"},
-    },
-}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
 _SECURITY_HEADERS = {
     "Cache-Control": "no-store",

@@ -14,6 +14,7 @@ from control_plane.kit import passwords
 from control_plane.kit.envelope import (
     DEFAULT_LIMIT,
     Cursor,
+    IfMatch,
     Limit,
     PageOut,
     page_out,
@@ -108,14 +109,14 @@ def show_agency(desk: DeskDep, actor: Reader, response: Response, slug: str) -> 
 def set_quota(  # each is one thing that the framework gives
     desk: DeskDep,
     actor: Writer,
-    request: Request,
     response: Response,
     slug: str,
     body: QuotaDocument,
+    if_match: IfMatch = None,
 ) -> AgencyDetailOut:
     """Say how much the agency may have at once; less than it has takes nothing away."""
     with desk.writing() as session:
-        agency = _changeable(session, actor, request, slug)
+        agency = _changeable(session, actor, if_match, slug)
         actions.set_quota(session, actor.person_id, agency.id, body.amounts())
         shown = _detail(session, agency)
     set_tag(response, _version(shown))
@@ -126,14 +127,14 @@ def set_quota(  # each is one thing that the framework gives
 def set_budget(  # each is one thing that the framework gives
     desk: DeskDep,
     actor: Writer,
-    request: Request,
     response: Response,
     slug: str,
     body: BudgetDocument,
+    if_match: IfMatch = None,
 ) -> AgencyDetailOut:
     """Say what the agency's hostings may cost together."""
     with desk.writing() as session:
-        agency = _changeable(session, actor, request, slug)
+        agency = _changeable(session, actor, if_match, slug)
         budget = Money(body.currency, body.micros_per_hour)
         actions.set_budget(session, actor.person_id, agency.id, budget)
         shown = _detail(session, agency)
@@ -204,10 +205,10 @@ def _detail(session: Session, agency: Agency) -> AgencyDetailOut:
     )
 
 
-def _changeable(session: Session, actor: Actor, request: Request, slug: str) -> Agency:
+def _changeable(session: Session, actor: Actor, if_match: str | None, slug: str) -> Agency:
     agency = queries.get_agency_for(session, actor, slug, Permission.AGENCY_WRITE)
     queries.lock_agency(session, agency.id)
-    require_match(request, _version(_detail(session, agency)))
+    require_match(if_match, _version(_detail(session, agency)))
     return agency
 
 

@@ -1,0 +1,185 @@
+"""Who may do what through which door: one line a route, read by people and by the test.
+
+`own` are the roles that are let in to what belongs to their own agency (or to nobody's), `foreign`
+those that reach another agency's. A path parameter is filled by `FILLERS` with a fresh thing of the
+right agency, so that every cell that lets somebody in must end in success.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from control_plane.engine.lives import pause_engine
+from control_plane.identity.actions import TokenWish
+from control_plane.identity.rules import Role
+from control_plane.kit.ids import new_id
+from control_plane.ledger import actions as ledger
+from control_plane.ledger.rules import SYSTEM
+from control_plane.tenancy.models import Agency
+from tests.api import Api, User, a_person, as_user
+from tests.world import a_hosting_row, a_request_row, a_stopped_life
+
+CENTRE = "operator auditor"
+MEMBERS = "viewer developer owner"
+EVERYBODY = f"{MEMBERS} {CENTRE}"
+ANYBODY = f"anonymous {EVERYBODY}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a cell's request goes: whose things, and who asks."""
+
+    api: Api
+    agency: Agency
+    user: User | None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One line of the table; `foreign` None: the route has nothing that belongs to an agency."""
+
+    own: str
+    foreign: str | None = None
+    body: Callable[[Place], Any] = lambda _place: None
+    path: str | None = None  # a query is added, or a parameter is given, where it must be
+    headers: dict[str, str] = field(default_factory=dict)
+    is_read_only: bool = False  # a POST that changes nothing
+    success: tuple[int, ...] = (200, 201, 202, 204)
+    denied: int = 403  # 404: that there is such a thing isn't told either
+
+
+def _a_token(place: Place) -> str:
+    if place.user is None:
+        return new_id("tok")
+    wish = TokenWish("to be revoked", timedelta(days=1))
+    return as_user(place.api, place.user.person, wish).actor.token_id
+
+
+def _a_member(place: Place) -> str:
+    return a_person(place.api, Role.VIEWER, place.agency).person.id
+
+
+def _a_stopped_life(place: Place) -> str:
+    return a_stopped_life(place.api.db, place.agency).id
+
+
+def _an_entry(place: Place) -> str:
+    with place.api.db.begin() as session:
+        return ledger.append(
+            session,
+            actor_id=SYSTEM,
+            action="something.done",
+            subject_id=place.agency.id,
+            agency_id=place.agency.id,
+            payload={},
+        )
+
+
+FILLERS: dict[str, Callable[[Place], str]] = {
+    "slug": lambda place: place.agency.slug,
+    "token_id": _a_token,
+    "person_id": _a_member,
+    "role": lambda _place: "viewer",
+    "life_id": _a_stopped_life,
+    "hosting_id": lambda place: a_hosting_row(place.api.db, place.agency).id,
+    "request_id": lambda place: a_request_row(place.api.db, place.agency).id,
+    "entry_id": _an_entry,
+    "size": lambda _place: "0",
+}
+
+
+def _some_quota(_place: Place) -> Any:
+    return {"servers": 5, "cpu_millis": 5000, "memory_mib": 4096, "disk_mib": 9000}
+
+
+def _reason(_place: Place) -> Any:
+    return {"reason": "the cause is mended"}
+
+
+def _paused(place: Place) -> Any:
+    with place.api.db.begin() as session:
+        pause_engine(session, "tenant", SYSTEM, "test")
+    return {"kind": "tenant"}
+
+
+ANY_STATE = {"If-Match": "*"}
+TABLE: dict[str, Access] = {
+    # identity
+    "POST /v1/login": Access(
+        ANYBODY,
+        body=lambda _place: {"email": "nobody@example.iq", "password": "wrong"},
+        success=(401, 429),  # the door is open; what is said behind it is not
+        is_read_only=True,
+    ),
+    "POST /v1/logout": Access(EVERYBODY),
+    "GET /v1/me": Access(EVERYBODY),
+    "GET /v1/tokens": Access(EVERYBODY),
+    "POST /v1/tokens": Access(EVERYBODY, body=lambda _place: {"name": "pipeline"}),
+    "DELETE /v1/tokens/{token_id}": Access(EVERYBODY),
+    # tenancy
+    "GET /v1/regions": Access(EVERYBODY),
+    "GET /v1/agencies": Access(EVERYBODY),
+    "POST /v1/agencies": Access(
+        "operator",
+        body=lambda _place: {
+            "slug": f"a-{new_id('agy')[-20:]}",
+            "name_ar": "جهة",
+            "name_en": "Agency",
+        },
+    ),
+    "GET /v1/agencies/{slug}": Access(EVERYBODY, CENTRE),
+    "PUT /v1/agencies/{slug}/quota": Access(
+        "operator", "operator", body=_some_quota, headers=ANY_STATE
+    ),
+    "PUT /v1/agencies/{slug}/budget": Access(
+        "operator",
+        "operator",
+        body=lambda _place: {"currency": "IQD", "micros_per_hour": 5_000_000},
+        headers=ANY_STATE,
+    ),
+    "GET /v1/agencies/{slug}/usage": Access(EVERYBODY, CENTRE),
+    "GET /v1/agencies/{slug}/members": Access(EVERYBODY, CENTRE),
+    "POST /v1/agencies/{slug}/members": Access(
+        "owner operator",
+        "operator",
+        body=lambda _place: {"email": f"{new_id('psn')}@example.iq", "role": "viewer"},
+    ),
+    "DELETE /v1/agencies/{slug}/members/{person_id}/{role}": Access("owner operator", "operator"),
+    # operations
+    "GET /v1/operations/lives": Access(CENTRE),
+    "GET /v1/operations/lives/{life_id}": Access(CENTRE, CENTRE),
+    "POST /v1/operations/lives/{life_id}/retry": Access("operator", "operator", body=_reason),
+    "POST /v1/operations/lives/{life_id}/abandon": Access("operator", "operator", body=_reason),
+    "GET /v1/operations/pauses": Access(CENTRE),
+    "POST /v1/operations/pause": Access(
+        "operator", body=lambda _place: {"kind": "region", "reason": "maintenance"}
+    ),
+    "POST /v1/operations/resume": Access("operator", body=_paused),
+    "GET /v1/operations/orphans": Access(CENTRE),
+    "GET /v1/hostings/{hosting_id}/events": Access(
+        EVERYBODY, CENTRE, path="/v1/hostings/{hosting_id}/events?format=json"
+    ),
+    "GET /v1/requests/{request_id}/events": Access(
+        EVERYBODY, CENTRE, path="/v1/requests/{request_id}/events?format=json"
+    ),
+    # ledger
+    "GET /v1/ledger/entries": Access(
+        f"owner {CENTRE}", CENTRE, path="/v1/ledger/entries?agency={slug}"
+    ),
+    "GET /v1/ledger/receipts/{entry_id}": Access(
+        f"owner {CENTRE}",
+        CENTRE,
+        denied=404,
+        success=(409,),  # let in, but no checkpoint covers the entry without a worker
+    ),
+    "GET /v1/ledger/export": Access(CENTRE, success=(404,)),  # nothing is signed yet
+    "GET /v1/ledger/checkpoints/latest": Access(ANYBODY, success=(404,)),
+    "GET /v1/ledger/checkpoints/{size}/proof": Access(ANYBODY, success=(404,)),
+    "GET /v1/ledger/key": Access(ANYBODY),
+    # health: figures and targets are for operators and auditors when asked from elsewhere
+    "GET /metrics": Access(CENTRE),
+    "GET /v1/targets": Access(CENTRE),
+    "GET /livez": Access(ANYBODY),
+    "GET /readyz": Access(ANYBODY),
+}

@@ -77,7 +77,7 @@ class PriceLine(_Part):
     """What a size costs per hour from a moment on."""
 
     currency: Literal["IQD", "USD", "EUR"]
-    micros_per_hour: int = Field(ge=0, le=10**15)
+    micros_per_hour: int = Field(ge=0, le=10**12)
     effective_from: AwareDatetime = Field(strict=False)
 
 

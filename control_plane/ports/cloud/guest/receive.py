@@ -1,0 +1,349 @@
+#!/usr/bin/python3 -IS
+"""Receive releases inside a static site's server: called for each verb, ends with it.
+
+What comes in is checked here again, whoever sent it: each digest, each path. Answers are JSON on
+standard output; a refusal is `{"error": code, …}` with exit status 3.
+
+    missing             digests, one a line → those that are not here, one a line
+    put                 `<digest> <size>` and the bytes, again and again, then `end`
+    assemble            a line of JSON about the deployment, one for each file, then `end`
+    check ID PATH       serve it on the inner port only, and ask for the path
+    switch ID           make it the live one
+    prune               deployments to keep, one a line, then `end`
+    probe               a line of JSON for each target, then `end`
+"""
+
+import ctypes
+import errno
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+SITE = Path(os.environ.get("EDUBBA_SITE", "/srv/site"))
+INNER_PORT = 8081  # nginx.conf
+NONCE_PATH = "/.well-known/edubba/deployment"
+DIGEST = re.compile(r"[0-9a-f]{64}")
+DEPLOYMENT = re.compile(r"dep_[0-9a-z]{26}")
+NONCE = re.compile(r"[!-~]{8,256}")
+LINE_MAX = 8192
+PATH_MAX = 1024  # bytes; a name's own limit of 255 is the file system's
+CHUNK = 1 << 20
+OUTPUT_MAX = 4096
+PROBE_TIMEOUT_S = 1.5
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class Trouble(Exception):
+    """A refusal: its code and facts go to the caller."""
+
+    def __init__(self, code: str, **facts: Any) -> None:
+        self.code, self.facts = code, facts
+        super().__init__(code)
+
+
+def _blob(digest: str) -> Path:
+    return SITE / "blobs" / digest[:2] / digest
+
+
+def _deployment(name: str) -> Path:
+    if not DEPLOYMENT.fullmatch(name):
+        raise Trouble("bad_deployment", deployment=name[:64])
+    return SITE / "deployments" / name
+
+
+def _lines() -> Iterator[str]:
+    """Give standard input's lines up to `end`; a stream without it was cut off."""
+    while True:
+        line = sys.stdin.buffer.readline(LINE_MAX)
+        if not line.endswith(b"\n"):
+            raise Trouble("stream_cut")
+        text = line[:-1].decode()
+        if text == "end":
+            return
+        yield text
+
+
+def _sync() -> None:
+    """Bring this file system, and no other, to its disk."""
+    handle = os.open(SITE, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
+            raise OSError(ctypes.get_errno(), "syncfs")
+    finally:
+        os.close(handle)
+
+
+def _lock() -> None:
+    """Let one verb at a time change deployments; the lock ends with this process."""
+    handle = os.open(SITE / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _point(link: str, deployment: str) -> None:
+    """Let a link name a deployment, from one moment to the next."""
+    new = SITE / f".{link}.new"
+    new.unlink(missing_ok=True)
+    new.symlink_to(f"deployments/{deployment}")
+    new.rename(SITE / link)
+
+
+def _pointed(link: str) -> str | None:
+    try:
+        return (SITE / link).readlink().name
+    except FileNotFoundError:
+        return None
+
+
+def missing() -> None:
+    """Print the digests that are not here."""
+    for digest in _lines():
+        if not DIGEST.fullmatch(digest):
+            raise Trouble("bad_digest")
+        if not _blob(digest).is_file():
+            sys.stdout.write(digest + "\n")
+
+
+def put() -> dict[str, Any]:
+    """Take blobs from standard input."""
+    count = 0
+    temporary = SITE / "blobs" / f".incoming-{os.getpid()}"
+    try:
+        for line in _lines():
+            digest, _, size = line.partition(" ")
+            if not DIGEST.fullmatch(digest) or not re.fullmatch(r"\d{1,15}", size):
+                raise Trouble("bad_frame")
+            _take(digest, int(size), temporary)
+            count += 1
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync()
+    return {"blobs": count}
+
+
+def _take(digest: str, size: int, temporary: Path) -> None:
+    hasher = hashlib.sha256()
+    with temporary.open("wb") as file:
+        left = size
+        while left:
+            chunk = sys.stdin.buffer.read(min(left, CHUNK))
+            if not chunk:
+                raise Trouble("stream_cut")
+            hasher.update(chunk)
+            file.write(chunk)
+            left -= len(chunk)
+    if hasher.hexdigest() != digest:
+        raise Trouble("digest_mismatch", digest=digest)
+    temporary.chmod(0o644)
+    # nginx makes the ETag of time and size. With a time made from the digest it is the same
+    # wherever the same content is, and differs where it differs.
+    time = 1_000_000_000 + int(digest[:7], 16)
+    os.utime(temporary, (time, time))
+    blob = _blob(digest)
+    blob.parent.mkdir(exist_ok=True)
+    temporary.rename(blob)
+
+
+def safe_parts(path: str) -> list[str]:
+    """Return a release path's parts. Raises Trouble if it could lead out of the tree."""
+    parts = path.split("/")
+    if (
+        not path
+        or len(path.encode()) > PATH_MAX
+        or any(part in {"", ".", ".."} for part in parts)
+        or any(unicodedata.category(letter) == "Cc" for letter in path)
+        or unicodedata.normalize("NFC", path) != path
+    ):
+        raise Trouble("bad_path", path=path[:200])
+    return parts
+
+
+def assemble() -> dict[str, Any]:
+    """Build a deployment beside the live one, of blobs that are here."""
+    lines = _lines()
+    about = json.loads(next(lines))
+    target = _deployment(str(about["deployment"]))
+    if not NONCE.fullmatch(str(about["nonce"])):
+        raise Trouble("bad_nonce")
+    record = json.dumps(about, sort_keys=True)
+    _lock()
+    if target.is_dir() and (target / "about.json").read_text() == record:
+        for _ in lines:  # the sender is not cut off in the middle
+            pass
+        return {"adopted": True}
+    if _pointed("live") == target.name:
+        raise Trouble("deployment_is_live", deployment=target.name)
+    shutil.rmtree(target, ignore_errors=True)
+    new = target.with_name(target.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    _build(new, about, lines)
+    (new / "about.json").write_text(record)
+    _sync()
+    new.rename(target)
+    _sync()
+    return {"adopted": False}
+
+
+def _build(new: Path, about: dict[str, Any], lines: Iterator[str]) -> None:
+    tree = new / "tree"
+    tree.mkdir(parents=True)
+    (new / "nonce").write_text(str(about["nonce"]))
+    made = {tree}
+    used: set[str] = set()
+    for line in lines:
+        file = json.loads(line)
+        digest, size = str(file["digest"]), int(file["size"])
+        if not DIGEST.fullmatch(digest):
+            raise Trouble("bad_digest")
+        path = tree.joinpath(*safe_parts(str(file["path"])))
+        _link(_blob(digest), path, size, made)
+        used.add(digest)
+    (new / "blobs").write_text("".join(f"{digest}\n" for digest in sorted(used)))
+
+
+def _link(blob: Path, path: Path, size: int, made: set[Path]) -> None:
+    try:
+        if path.parent not in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made.add(path.parent)
+        if blob.stat().st_size != size:
+            raise Trouble("size_mismatch", digest=blob.name)
+        path.hardlink_to(blob)
+    except FileNotFoundError:
+        raise Trouble("missing_blobs", digest=blob.name) from None
+    except (FileExistsError, NotADirectoryError):
+        raise Trouble("bad_path", path=path.name[:200]) from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise Trouble("bad_path", path=path.name[:200]) from None
+        if error.errno != errno.EMLINK:
+            raise
+        shutil.copy2(blob, path)  # the same empty file 65,000 times
+
+
+def check(deployment: str, path: str) -> dict[str, Any]:
+    """Serve a deployment on the inner port and ask it for its nonce and for a path."""
+    target = _deployment(deployment)
+    if not target.is_dir():
+        raise Trouble("deployment_unknown", deployment=deployment)
+    _lock()
+    _point("staged", deployment)
+    try:
+        status, body = _ask(NONCE_PATH)
+        if status != http.HTTPStatus.OK or body.decode() != (target / "nonce").read_text():
+            return {"passed": False, "output": f"GET {NONCE_PATH}: {status}, another deployment"}
+        status, body = _ask(path)
+    except OSError as error:
+        return {"passed": False, "output": f"The web server does not answer: {error}"}
+    passed = http.HTTPStatus.OK <= status < http.HTTPStatus.BAD_REQUEST
+    shown = "" if passed else "\n" + body.decode(errors="replace")
+    return {"passed": passed, "output": f"GET {path}: {status}{shown}"[:OUTPUT_MAX]}
+
+
+def _ask(path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", INNER_PORT, timeout=10)
+    try:
+        connection.request("GET", quote("/" + path.lstrip("/"), safe="/%?&=+:@,;~"))
+        answer = connection.getresponse()
+        return answer.status, answer.read(OUTPUT_MAX)
+    finally:
+        connection.close()
+
+
+def switch(deployment: str) -> dict[str, Any]:
+    """Make a deployment the live one."""
+    if not _deployment(deployment).is_dir():
+        raise Trouble("deployment_unknown", deployment=deployment)
+    _lock()
+    before = _pointed("live")
+    if before != deployment:
+        _point("live", deployment)
+        _sync()
+    return {"before": before}
+
+
+def prune() -> dict[str, Any]:
+    """Forget deployments that nobody wants, then blobs that none of the others has."""
+    keep = set(_lines()) | {_pointed("live")}
+    _lock()
+    used: set[str] = set()
+    removed = 0
+    for path in (SITE / "deployments").iterdir():
+        if path.name in keep:
+            used.update((path / "blobs").read_text().split())
+        else:
+            shutil.rmtree(path)
+            removed += 1
+    blobs = [blob for blob in (SITE / "blobs").glob("??/*") if blob.name not in used]
+    for blob in blobs:
+        blob.unlink()
+    return {"deployments": removed, "blobs": len(blobs)}
+
+
+def probe() -> dict[str, Any]:
+    """Try to reach targets; the control is a listener of our own."""
+    targets = [json.loads(line) for line in _lines()]
+    with socket.create_server(("127.0.0.1", 0)) as control:
+        passed = _is_reached("127.0.0.1", int(control.getsockname()[1]))
+    reached = [t["name"] for t in targets if _is_reached(str(t["address"]), int(t["port"]))]
+    return {"controls_passed": passed, "reached": reached, "tried": [t["name"] for t in targets]}
+
+
+def _is_reached(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=PROBE_TIMEOUT_S).close()
+    except OSError:
+        return False
+    return True
+
+
+VERBS: dict[str, tuple[int, Callable[..., dict[str, Any] | None]]] = {
+    "missing": (0, missing),
+    "put": (0, put),
+    "assemble": (0, assemble),
+    "check": (2, check),
+    "switch": (1, switch),
+    "prune": (0, prune),
+    "probe": (0, probe),
+}
+
+
+def _answer(verb: str, arguments: list[str]) -> dict[str, Any] | None:
+    count, function = VERBS.get(verb, (-1, missing))
+    if len(arguments) != count:
+        raise Trouble("bad_verb", verb=verb[:32])
+    try:
+        return function(*arguments)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise Trouble("disk_full") from error
+        raise
+    except (ValueError, KeyError, TypeError, StopIteration) as error:
+        raise Trouble("bad_input", why=str(error)[:200]) from error
+
+
+def main() -> int:
+    """Do one verb and say how it went."""
+    os.umask(0o022)
+    try:
+        answer = _answer(sys.argv[1] if len(sys.argv) > 1 else "", sys.argv[2:])
+    except Trouble as trouble:
+        print(json.dumps({"error": trouble.code, **trouble.facts}))
+        return 3
+    if answer is not None:
+        print(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

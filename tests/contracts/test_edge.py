@@ -1,7 +1,9 @@
 """What every edge keeps: one suite, memory and a real haproxy in its own namespace."""
 
+import hashlib
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -145,6 +147,9 @@ def check_page(answer: Answer, arabic: str, english: str) -> None:
     assert html.index(f"<h1>{arabic}</h1>") < html.index(f"<h2>{english}</h2>")
     assert '<section lang="en" dir="ltr">' in html
     assert answer.headers["x-request-id"] in html
+    style = html.split("<style>")[1].split("</style>")[0].encode()
+    digest = b64encode(hashlib.sha256(style).digest()).decode()
+    assert f"'sha256-{digest}'" in answer.headers["content-security-policy"]
     assert not re.search(r"https?:|<script|url\(|src=|%%|%\[", html)
 
 

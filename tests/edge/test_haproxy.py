@@ -1,10 +1,13 @@
 """What only a real edge can show: connections, restarts, TLS, rights."""
 
+import json
+import os
 import socket
 import ssl
 import stat
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
@@ -304,6 +307,21 @@ def test_file_and_memory_say_the_same_after_callers_at_once(world: EdgeWorld) ->
     assert running == set((world.state_dir / "routes.map").read_text().splitlines())
 
 
+def test_what_a_stranger_wrote_is_replaced(world: EdgeWorld) -> None:
+    wanted = sorted(world.edge.list_routes(), key=str)
+    with socket.socket(socket.AF_UNIX) as admin:
+        admin.connect(str(world.admin_socket))
+        admin.sendall(f"add map {world.state_dir}/routes.map evil.{ZONE} out of form\n".encode())
+        admin.recv(100)
+    with (world.state_dir / "routes.map").open("a") as file:
+        file.write("nonsense\n")
+    with pytest.raises(Unavailable):
+        world.edge.list_routes()
+    world.edge.replace_routes(wanted)
+    assert sorted(world.edge.list_routes(), key=str) == wanted
+    assert "nonsense" not in (world.state_dir / "routes.map").read_text()
+
+
 def test_ten_thousand_routes_are_replaced_exactly(world: EdgeWorld) -> None:
     routes = [
         Route(f"n{number}.{ZONE}", RouteState.SERVING, world.servers[NAMES[number % 3]])
@@ -414,6 +432,36 @@ def test_keys_are_read_by_the_edge_and_written_by_the_worker_only(world: EdgeWor
     Path(f"{routes}.new").unlink()
 
 
+def test_the_worker_needs_no_other_right_than_its_own(world: EdgeWorld) -> None:
+    for path in (world.state_dir / "certs", *world.state_dir.rglob("*")):
+        os.chown(path, WORKER_UID, EDGE_UID)
+    host = f"by-worker.{ZONE}"
+
+    def work() -> None:
+        world.edge.ensure_route(Route(host, RouteState.BUILDING))
+        routes = [*world.edge.list_routes(), Route(host, RouteState.SUSPENDED)]
+        world.edge.replace_routes(routes)
+        for name in (f"*.{ZONE}", "worker.example.iq"):
+            world.edge.ensure_certificate(certificate(MemoryKeyring(), name))
+
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(WORKER_UID, WORKER_UID, WORKER_UID)
+            os.setresuid(WORKER_UID, WORKER_UID, WORKER_UID)
+            work()
+        except BaseException:  # noqa: BLE001  # a forked test must end here, whatever happens
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    world.stop("edge")
+    world.start()  # haproxy can read all of it
+    world.edge.ensure_certificate(certificate(world.keyring, f"*.{ZONE}"))
+    assert "suspended" in world.edge.observe(host).body.decode()
+
+
 def can_run(world: EdgeWorld, uid: int, program: str, *arguments: str) -> bool:
     """Whether somebody with this uid, its own group and nothing else succeeds."""
     who = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
@@ -430,6 +478,22 @@ def test_measures_are_on_loopback_and_nowhere_else(world: EdgeWorld) -> None:
     refused = subprocess.run(wide, check=False, capture_output=True)
     assert refused.returncode == 1
     assert b"for this machine only" in refused.stderr
+
+
+def test_a_failure_is_logged_without_saying_who_asked(world: EdgeWorld) -> None:
+    answer = world.edge.observe(f"ur.{ZONE}", "/status/500")
+    world.edge.observe(f"ur.{ZONE}")
+    log = world.folder / "edge.log"
+    wait_until(lambda: answer.headers["x-request-id"] in log.read_text())
+    line = json.loads(log.read_text().splitlines()[-1])
+    assert line.pop("ms") >= 0
+    assert line == {
+        "event": "edge_request",
+        "request": answer.headers["x-request-id"],
+        "host": f"ur.{ZONE}",
+        "status": 500,
+        "ended": "--",
+    }
 
 
 def test_an_edge_that_stops_politely_finishes_what_it_began(world: EdgeWorld) -> None:

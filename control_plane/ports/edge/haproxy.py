@@ -115,10 +115,7 @@ class HaproxyEdge:
 
     def _list_running(self) -> list[tuple[str, str]]:
         answer = self._runtime.run(f"show map {self._routes}")
-        lines = [line.split(" ") for line in answer.splitlines()]
-        if any(len(line) != 3 for line in lines):  # noqa: PLR2004  # reference, key, value
-            raise Unavailable("edge_command_failed", answer=answer[:200])
-        return [(hostname, value) for _, hostname, value in lines]
+        return [_pair(line.partition(" ")[2]) for line in answer.splitlines()]
 
     def _prepare_map(self) -> int:
         answer = self._runtime.run(f"prepare map {self._routes}")
@@ -134,7 +131,7 @@ class HaproxyEdge:
             return {}
         except OSError as error:
             raise Unavailable("edge_files", reason=str(error)) from error
-        return dict(line.split(" ", 1) for line in text.splitlines())
+        return dict(_pair(line) for line in text.splitlines())
 
     def _write_routes(self, routes: dict[str, str]) -> None:
         text = "".join(f"{hostname} {value}\n" for hostname, value in routes.items())
@@ -180,14 +177,19 @@ def _value(route: Route) -> str:
     return f"{route.state}:{route.address or _NO_ADDRESS}:{route.port}"
 
 
+def _pair(line: str) -> tuple[str, str]:
+    # Total on purpose: a line that isn't ours differs from every wish, and is replaced.
+    hostname, _, value = line.partition(" ")
+    return hostname, value
+
+
 def _route(hostname: str, value: str) -> Route:
-    state, address, port = value.split(":")
-    return Route(
-        hostname,
-        RouteState(state),
-        None if address == _NO_ADDRESS else IPv4Address(address),
-        int(port),
-    )
+    try:
+        state, address, port = value.split(":")
+        ours = None if address == _NO_ADDRESS else IPv4Address(address)
+        return Route(hostname, RouteState(state), ours, int(port))
+    except ValueError as error:
+        raise Unavailable("edge_route_unreadable", hostname=hostname, value=value) from error
 
 
 def _clean_pem(certificate: Certificate) -> str:

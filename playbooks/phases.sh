@@ -20,15 +20,16 @@ fail() {
 
 # phase TEXT COMMAND…: run it quietly, say how long it took; on failure, show the end of the log.
 phase() {
-    local text=$1 start=$SECONDS
+    local text=$1 start=$SECONDS before
     shift
     printf '  %-52s ' "$text"
     printf '\n== %s: %s\n' "$(date -Is)" "$text" >>"$LOG"
+    before=$(wc -l <"$LOG")
     if "$@" >>"$LOG" 2>&1; then
         printf '%4d s\n' $((SECONDS - start))
     else
         printf 'failed after %d s\n\n' $((SECONDS - start))
-        tail -n 25 "$LOG" >&2
+        tail -n "+$((before + 1))" "$LOG" | tail -n 25 >&2
         fail "\"$text\" failed. The whole log: $(realpath "$LOG")"
     fi
 }

@@ -1,70 +1,29 @@
-"""What only a real edge can show: connections, restarts, TLS, rights."""
+"""What only a real edge can show: connections, routes, restarts."""
 
 import json
-import os
 import socket
-import ssl
-import stat
-import subprocess
-import sys
-import traceback
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
-from pathlib import Path
 from time import monotonic
-from urllib.request import urlopen
 
 import pytest
 
-from control_plane.kit.errors import Refused, Unavailable
-from control_plane.ports.edge.port import Certificate, Route, RouteState
-from control_plane.ports.keyring.memory import MemoryKeyring
+from control_plane.kit.errors import Unavailable
+from control_plane.ports.edge.port import Route, RouteState
 from tests.edge.world import (
-    EDGE_UID,
     NAMES,
-    WORKER_UID,
     ZONE,
     EdgeWorld,
     ask,
     certificate,
-    running_world,
     wait_until,
 )
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def one_world() -> Iterator[EdgeWorld]:
-    with running_world() as world:
-        yield world
-
-
-@pytest.fixture
-def world(one_world: EdgeWorld) -> EdgeWorld:
-    one_world.edge.replace_routes(
-        Route(f"{name}.{ZONE}", RouteState.SERVING, one_world.servers[name]) for name in NAMES
-    )
-    return one_world
-
-
 def plain(world: EdgeWorld) -> socket.socket:
     return socket.create_connection(("127.0.0.1", world.ports["http"]), 10)
-
-
-def openssl(world: EdgeWorld, *options: str) -> str:
-    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{world.ports['https']}"]
-    command += ["-CAfile", str(world.folder / "ca.pem"), *options]
-    done = subprocess.run(command, input=b"", capture_output=True, check=False)
-    return (done.stdout + done.stderr).decode()
-
-
-def shown_key(world: EdgeWorld, sni: str) -> bytes:
-    with world.connect(sni) as connection:
-        found = connection.getpeercert(binary_form=True)
-    assert found
-    return found
 
 
 def test_requests_on_kept_connections_never_cross_hosts(world: EdgeWorld) -> None:
@@ -146,11 +105,6 @@ def test_a_host_that_the_certificate_does_not_name_is_misdirected(world: EdgeWor
         assert ask(connection, f"ur.{ZONE}").asked["server"] == "ur"
 
 
-def test_a_name_without_a_certificate_gets_no_handshake(world: EdgeWorld) -> None:
-    with pytest.raises(ssl.SSLError, match=r"(?i)unrecognized.name|handshake"):
-        world.connect("moh.gov.iq")
-
-
 def test_a_request_that_is_too_large_is_refused(world: EdgeWorld) -> None:
     with world.connect(f"ur.{ZONE}") as connection:
         assert ask(connection, f"ur.{ZONE}", "/", f"Cookie: {'a' * 12_000}").status == 200
@@ -168,108 +122,17 @@ def test_no_tunnel_is_opened_for_a_client(world: EdgeWorld, method: str) -> None
         assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
-def test_old_tls_is_refused(world: EdgeWorld) -> None:
-    sni = ("-servername", f"ur.{ZONE}")
-    old = openssl(world, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", *sni)
-    assert "alert protocol version" in old
-    assert "Verify return code: 0 (ok)" in openssl(world, "-tls1_2", *sni)
-    assert "Verify return code: 0 (ok)" in openssl(world, "-tls1_3", *sni)
-    weak = openssl(world, "-tls1_2", "-cipher", "AES128-SHA:ECDHE-ECDSA-AES128-SHA", *sni)
-    assert "alert handshake failure" in weak
-
-
-def test_http_2_is_spoken_and_routed(world: EdgeWorld) -> None:
-    urls = []
-    resolved = []
-    for name in NAMES:
-        resolved += ["--resolve", f"{name}.{ZONE}:{world.ports['https']}:127.0.0.1"]
-        urls.append(f"https://{name}.{ZONE}:{world.ports['https']}/")
-    command = ["curl", "-sS", "--http2", "--cacert", str(world.folder / "ca.pem")]
-    command += ["-w", " %{http_version} %{num_connects}\n", *resolved, *urls]
-    lines = subprocess.run(command, check=True, capture_output=True).stdout.decode().splitlines()
-    assert [line.split('"')[3] for line in lines] == list(NAMES)
-    assert all(" 2 " in line for line in lines)
-
-
-def test_a_visitor_trusts_one_ca_only(world: EdgeWorld) -> None:
-    other = world.folder / "other-ca.pem"
-    other.write_text(MemoryKeyring(ZONE).ca_certificate_pem())
-    with pytest.raises(Unavailable) as caught:
-        world.edge_seen_by(other).observe(f"ur.{ZONE}")
-    assert caught.value.code == "edge_not_trusted"
-
-
-def test_an_edge_with_the_wrong_certificate_is_not_believed(world: EdgeWorld) -> None:
-    served = certificate(world.keyring, f"*.{ZONE}")
-    foreign = certificate(MemoryKeyring(ZONE), f"*.{ZONE}")
-    world.edge.ensure_certificate(foreign)
-    with pytest.raises(Unavailable) as caught:
-        world.edge.observe(f"ur.{ZONE}")
-    assert caught.value.code == "edge_not_trusted"
-    world.edge.ensure_certificate(served)
-    assert world.edge.observe(f"ur.{ZONE}").status == 200
-
-
-def test_a_certificate_that_cannot_be_used_changes_nothing(world: EdgeWorld) -> None:
-    good, other = (certificate(world.keyring, f"*.{ZONE}") for _ in range(2))
-    world.edge.ensure_certificate(good)
-    before = shown_key(world, f"ur.{ZONE}")
-    injected = f"{good.key_pem}\n\ndisable frontend https\n"
-    for chain, key in (
-        (good.chain_pem, other.key_pem),
-        (good.chain_pem, ""),
-        ("", good.key_pem),
-        ("no pem", "no pem"),
-        (good.chain_pem, "مفتاح"),
-        (good.chain_pem[:200], injected),
-    ):
-        with pytest.raises(Refused) as caught:
-            world.edge.ensure_certificate(Certificate(good.name, chain, key))
-        assert caught.value.code == "certificate_unusable"
-    assert shown_key(world, f"ur.{ZONE}") == before
-    assert not [path for path in world.state_dir.rglob(".*") if path.is_file()]
-
-
-def test_a_payload_cannot_smuggle_a_command(world: EdgeWorld) -> None:
-    good = certificate(world.keyring, f"*.{ZONE}")
-    smuggled = f"{good.key_pem}\n\nclear map {world.state_dir}/routes.map\n"
-    world.edge.ensure_certificate(Certificate(good.name, good.chain_pem, smuggled))
-    assert len(list(world.edge.list_routes())) == 3
-    assert world.edge.observe(f"ur.{ZONE}").status == 200
-
-
-@pytest.mark.parametrize("name", ["../x", "*", "*.*.localhost", "a b.localhost", "x.localhost\n"])
-def test_a_certificates_name_is_no_path(world: EdgeWorld, name: str) -> None:
-    with pytest.raises(Refused) as caught:
-        world.edge.ensure_certificate(Certificate(name, "", ""))
-    assert caught.value.code == "hostname_malformed"
-
-
-def test_a_certificate_for_one_name_is_added_while_running(world: EdgeWorld) -> None:
-    keyring = MemoryKeyring()
-    ca_file = world.folder / "second-ca.pem"
-    ca_file.write_text(keyring.ca_certificate_pem())
-    world.edge.ensure_route(Route("edu.gov.iq", RouteState.SERVING, world.servers["ur"]))
-    visitor = world.edge_seen_by(ca_file)
-    with pytest.raises(Unavailable):
-        visitor.observe("edu.gov.iq")
-    for _ in range(2):  # the second one is a renewal
-        world.edge.ensure_certificate(certificate(keyring, "edu.gov.iq"))
-        assert visitor.observe("edu.gov.iq").status == 200
-    assert (world.state_dir / "crt-list").read_text().count("edu.gov.iq") == 1
-
-
 def test_a_restart_keeps_routes_and_certificates(world: EdgeWorld) -> None:
     world.edge.ensure_route(Route(f"new.{ZONE}", RouteState.SERVING, world.servers["uruk"]))
     world.edge.ensure_route(Route(f"late.{ZONE}", RouteState.BUILDING, world.servers["ur"]))
     world.edge.remove_route(f"lagash.{ZONE}")
     world.edge.ensure_certificate(certificate(world.keyring, f"*.{ZONE}"))
     before = {route.hostname: route for route in world.edge.list_routes()}
-    key = shown_key(world, f"ur.{ZONE}")
+    key = world.shown_certificate(f"ur.{ZONE}")
     world.stop("edge")
     world.start()
     assert {route.hostname: route for route in world.edge.list_routes()} == before
-    assert shown_key(world, f"ur.{ZONE}") == key
+    assert world.shown_certificate(f"ur.{ZONE}") == key
     assert world.edge.observe(f"new.{ZONE}").status == 200
     assert world.edge.observe(f"late.{ZONE}").status == 503
     assert world.edge.observe(f"lagash.{ZONE}").status == 404
@@ -376,108 +239,6 @@ def test_a_visit_ends_even_if_the_server_never_does(world: EdgeWorld) -> None:
     with pytest.raises(Unavailable):
         world.edge_seen_by(world.folder / "ca.pem", 1.0).observe(f"ur.{ZONE}", "/drip")
     assert monotonic() - start < 5.0  # the server would take 100 seconds
-
-
-def test_haproxy_has_no_rights(world: EdgeWorld) -> None:
-    process = Path("/proc") / str(world.processes["edge"].pid)
-    lines = (process / "status").read_text().splitlines()
-    status = {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
-    assert status["Name"] == ["haproxy"]
-    assert status["Uid"] == [str(EDGE_UID)] * 4
-    assert status["Gid"] == [str(EDGE_UID)] * 4
-    assert status["Groups"] == []
-    assert status["NoNewPrivs"] == ["1"]
-    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
-        assert int(status[name][0], 16) == 0, name
-    here = Path("/proc/self/ns/net").readlink()
-    assert (process / "ns/net").readlink() != here
-    assert (process / "environ").read_bytes().count(b"\0") == 6
-
-
-def test_the_limit_of_connections_fits_the_descriptors(world: EdgeWorld) -> None:
-    shown = subprocess.run(
-        [sys.executable, "-c", _SHOW_INFO, str(world.admin_socket)], check=True, capture_output=True
-    ).stdout.decode()
-    info = dict(line.split(": ", 1) for line in shown.splitlines() if ": " in line)
-    assert int(info["Maxconn"]) * 2 < int(info["Ulimit-n"])
-
-
-_SHOW_INFO = """
-import socket, sys
-s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b"show info\\n")
-print(b"".join(iter(lambda: s.recv(65536), b"")).decode())
-"""
-
-
-def test_only_the_worker_uses_the_admin_socket(world: EdgeWorld) -> None:
-    assert can_run(world, WORKER_UID, _SHOW_INFO, str(world.admin_socket))
-    assert not can_run(world, EDGE_UID, _SHOW_INFO, str(world.admin_socket))
-    assert not can_run(world, 65_534, _SHOW_INFO, str(world.admin_socket))
-
-
-def test_keys_are_read_by_the_edge_and_written_by_the_worker_only(world: EdgeWorld) -> None:
-    found = world.state_dir.stat()
-    assert (found.st_uid, found.st_gid) == (WORKER_UID, EDGE_UID)
-    assert stat.S_IMODE(found.st_mode) == 0o2751
-    key = next((world.state_dir / "certs").glob("_.*.pem"))
-    assert stat.S_IMODE(key.stat().st_mode) == 0o640
-    assert key.stat().st_gid == EDGE_UID
-    read, write = "import sys; open(sys.argv[1])", "import sys; open(sys.argv[1] + '.new', 'w')"
-    routes = str(world.state_dir / "routes.map")
-    assert can_run(world, EDGE_UID, read, str(key))
-    assert not can_run(world, 65_534, read, str(key))
-    assert not can_run(world, EDGE_UID, write, routes)
-    assert can_run(world, WORKER_UID, write, routes)
-    assert not can_run(world, EDGE_UID, write, str(world.folder / "etc" / "haproxy.cfg"))
-    Path(f"{routes}.new").unlink()
-
-
-def test_the_worker_needs_no_other_right_than_its_own(world: EdgeWorld) -> None:
-    for path in (world.state_dir / "certs", *world.state_dir.rglob("*")):
-        os.chown(path, WORKER_UID, EDGE_UID)
-    host = f"by-worker.{ZONE}"
-
-    def work() -> None:
-        world.edge.ensure_route(Route(host, RouteState.BUILDING))
-        routes = [*world.edge.list_routes(), Route(host, RouteState.SUSPENDED)]
-        world.edge.replace_routes(routes)
-        for name in (f"*.{ZONE}", "worker.example.iq"):
-            world.edge.ensure_certificate(certificate(MemoryKeyring(), name))
-
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(WORKER_UID, WORKER_UID, WORKER_UID)
-            os.setresuid(WORKER_UID, WORKER_UID, WORKER_UID)
-            work()
-        except BaseException:  # noqa: BLE001  # a forked test must end here, whatever happens
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    world.stop("edge")
-    world.start()  # haproxy can read all of it
-    world.edge.ensure_certificate(certificate(world.keyring, f"*.{ZONE}"))
-    assert "suspended" in world.edge.observe(host).body.decode()
-
-
-def can_run(world: EdgeWorld, uid: int, program: str, *arguments: str) -> bool:
-    """Whether somebody with this uid, its own group and nothing else succeeds."""
-    who = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-    command = [*who, "/usr/bin/python3", "-I", "-c", program, *arguments]
-    return subprocess.run(command, cwd="/", check=False, capture_output=True).returncode == 0
-
-
-def test_measures_are_on_loopback_and_nowhere_else(world: EdgeWorld) -> None:
-    world.edge.observe(f"ur.{ZONE}")
-    with urlopen(f"http://127.0.0.1:{world.ports['metrics']}/metrics", timeout=10) as answer:
-        assert b'haproxy_frontend_http_requests_total{proxy="https"}' in answer.read()
-    assert b"haproxy_" not in world.edge.observe(f"ur.{ZONE}", "/metrics").body
-    wide = [*world.launcher, "--metrics", "0.0.0.0:0"]
-    refused = subprocess.run(wide, check=False, capture_output=True)
-    assert refused.returncode == 1
-    assert b"for this machine only" in refused.stderr
 
 
 def test_a_failure_is_logged_without_saying_who_asked(world: EdgeWorld) -> None:

@@ -130,6 +130,12 @@ class EdgeWorld:
         plain = socket.create_connection(("127.0.0.1", self.ports["https"]), 10)
         return context.wrap_socket(plain, server_hostname=sni)
 
+    def shown_certificate(self, sni: str) -> bytes:
+        with self.connect(sni) as connection:
+            found = connection.getpeercert(binary_form=True)
+        assert found
+        return found
+
 
 @dataclass(frozen=True)
 class Reply:

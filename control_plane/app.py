@@ -3,17 +3,26 @@
 Nothing here can reach a cloud, a key or the edge; what must happen outside is a row and a ring.
 """
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 
+import uvicorn
 from anyio import to_thread
 from fastapi import APIRouter, FastAPI
 
+from control_plane.engine.bell import DatagramBell, SilentBell
 from control_plane.identity import api as identity
 from control_plane.identity.access import Desk
 from control_plane.kit import http, openapi
-from control_plane.kit.db import POOL_SIZE
+from control_plane.kit.db import POOL_SIZE, Database
+from control_plane.kit.log import configure
+from control_plane.migrations.run import is_at_head
 from control_plane.operations.api import events, health, ledger, lives
+from control_plane.ports.blobs.files import FileBlobs
+from control_plane.settings import Settings
 from control_plane.tenancy import api as tenancy
 
 # One line a room; the order is that of the document.
@@ -28,6 +37,8 @@ ROUTERS: tuple[APIRouter, ...] = (
 
 # These two are safe to repeat by nature, and one comes before there is anybody to keep a key for.
 WITHOUT_KEY = frozenset({"/v1/login", "/v1/logout"})
+GRACE_S = 5  # event streams don't end by themselves
+HEARTBEAT_LATE_S = 15.0  # the sweep comes every second
 
 
 def create_app(desk: Desk) -> FastAPI:
@@ -58,3 +69,59 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.feed = events.new_feed(app.state.desk)
     async with app.state.feed.running():
         yield
+
+
+def new_desk(settings: Settings, db: Database) -> Desk:
+    """Return the desk of an installation. Lives are rung for where the worker shares the machine.
+
+    With a broker of its own the worker is found by its sweep alone: at most a second later.
+    """
+    is_embedded = settings.broker_url.get_secret_value().startswith("memory:")
+    return Desk(
+        db=db,
+        bell=DatagramBell(settings.bell_socket) if is_embedded else SilentBell(),
+        blobs=FileBlobs(settings.blobs_dir),
+        zone=settings.zone,
+        is_loopback_zone=settings.is_loopback_zone,
+        retention_days=settings.retention_days,
+        checks={
+            "migrations": partial(is_at_head, db),
+            "sweep": partial(_was_touched, settings.heartbeat_file),
+        },
+        targets={
+            "web": f"{settings.bind_host}:{settings.bind_port}",
+            "worker": f"127.0.0.1:{settings.worker_metrics_port}",
+        },
+    )
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    settings = Settings()
+    configure(json_lines=settings.json_logs, level=settings.log_level)
+    db = Database(settings.database_url.get_secret_value())
+    try:
+        uvicorn.run(
+            create_app(new_desk(settings, db)),
+            host=settings.bind_host,
+            port=settings.bind_port,
+            access_log=False,  # ours knows routes instead of paths, and no query strings
+            log_config=None,
+            server_header=False,
+            forwarded_allow_ips="127.0.0.1",
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    finally:
+        db.close()
+
+
+def _was_touched(heartbeat: Path) -> bool:
+    try:
+        age_s = time.time() - heartbeat.stat().st_mtime
+    except OSError:
+        return False
+    return age_s < HEARTBEAT_LATE_S
+
+
+if __name__ == "__main__":
+    main()

@@ -44,3 +44,5 @@ def configure(*, json_lines: bool, level: str = "INFO") -> None:
     root = logging.getLogger()  # noqa: TID251  # the one place where the root logger is set up
     root.handlers[:] = [handler]
     root.setLevel(level)
+    # It tells at each look at the database's version that it looks.
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # noqa: TID251

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
 from time import monotonic
@@ -255,6 +256,12 @@ def test_a_failure_is_logged_without_saying_who_asked(world: EdgeWorld) -> None:
         "status": 500,
         "ended": "--",
     }
+    with pytest.raises(ssl.SSLError):
+        world.connect("moh.gov.iq")
+    wait_until(lambda: "edge_connection_failed" in log.read_text())
+    line = json.loads(log.read_text().splitlines()[-1])
+    assert line["reason"] == "SSL handshake failure"
+    assert "127.0.0.1" not in log.read_text()
 
 
 def test_an_edge_that_stops_politely_finishes_what_it_began(world: EdgeWorld) -> None:

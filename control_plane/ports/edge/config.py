@@ -113,6 +113,8 @@ defaults
     option http-restrict-req-hdr-names delete
     log-format '{{"event":"edge_request","request":"%ID","host":"%[var(txn.host),json]",\
 "status":%ST,"ended":"%ts","ms":%Ta}}'
+    error-log-format '{{"event":"edge_connection_failed","reason":"%[fc_err_str,json]",\
+"tls":"%[ssl_fc_err_str,json]"}}'
     unique-id-format %[uuid()]
     retries 2
     timeout http-request 10s

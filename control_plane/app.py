@@ -23,12 +23,14 @@ from control_plane.migrations.run import is_at_head
 from control_plane.operations.api import events, health, ledger, lives
 from control_plane.ports.blobs.files import FileBlobs
 from control_plane.settings import Settings
+from control_plane.releases import api as releases
 from control_plane.tenancy import api as tenancy
 
 # One line a room; the order is that of the document.
 ROUTERS: tuple[APIRouter, ...] = (
     identity.router,
     tenancy.router,
+    releases.router,
     lives.router,
     events.router,
     ledger.router,
@@ -51,13 +53,12 @@ def create_app(desk: Desk) -> FastAPI:
         docs_url=None,  # they would fetch scripts from outside
         redoc_url=None,
         lifespan=_lifespan,
-        max_body_size=http.MAX_BODY_BYTES,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.desk = desk
     http.install(app)
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, max_body_size=http.MAX_BODY_BYTES)
     openapi.describe(app, WITHOUT_KEY)
     return app
 

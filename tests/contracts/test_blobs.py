@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import time
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from control_plane.kit import clock
 from control_plane.kit.errors import Refused
 from control_plane.ports.blobs.files import FileBlobs
 from control_plane.ports.blobs.memory import MemoryBlobs
@@ -56,8 +58,26 @@ def test_an_empty_file_is_a_blob(store: Store) -> None:
 
 def test_putting_twice_changes_nothing(store: Store) -> None:
     blobs = store(PLENTY)
-    before = blobs.path(put(blobs, b"same")).stat().st_mtime_ns
-    assert blobs.path(put(blobs, b"same")).stat().st_mtime_ns == before
+    assert blobs.path(put(blobs, b"same")) == blobs.path(put(blobs, b"same"))
+    assert len(list(blobs.list_digests())) == 1
+
+
+def test_what_was_put_again_counts_as_new(store: Store) -> None:
+    blobs = store(PLENTY)
+    old, again = put(blobs, b"old"), put(blobs, b"again")
+    time.sleep(0.02)  # noqa: TID251  # a file system's times are coarse
+    moment = clock.now()
+    time.sleep(0.02)  # noqa: TID251
+    put(blobs, b"again")
+    assert list(blobs.list_digests(moment)) == [old]
+    assert set(blobs.list_digests()) == {old, again}
+
+
+def test_a_spool_takes_bytes_and_gives_them_back(store: Store) -> None:
+    with store(PLENTY).spool() as spool:
+        spool.write(b"x" * (3 << 20))
+        spool.seek(0)
+        assert len(spool.read()) == 3 << 20
 
 
 def test_other_bytes_than_the_digest_names_are_refused_and_not_stored(store: Store) -> None:

@@ -8,9 +8,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from control_plane.kit.errors import Refused
 from control_plane.ports.blobs.stream import checked_pieces
@@ -18,6 +19,7 @@ from control_plane.ports.blobs.stream import checked_pieces
 FILE_MODE = 0o640
 FOLDER_MODE = 0o2770  # the web writes, the worker collects: both are in the group
 KEPT_FREE_BYTES = 256 << 20  # the database shares the disk and must never be the one to fail
+SPOOLED_BYTES = 1 << 20  # most files of a site are smaller
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -36,7 +38,10 @@ class FileBlobs:
         """Store what `source` gives if its digest is right; return its size. Idempotent."""
         place = self._place(digest)
         if place.is_file():
-            return sum(len(piece) for piece in checked_pieces(digest, source, max_bytes))
+            size = sum(len(piece) for piece in checked_pieces(digest, source, max_bytes))
+            with suppress(FileNotFoundError):  # retired meanwhile: the caller looks once more
+                os.utime(place)
+            return size
         with _disk_errors(digest):
             self._check_room(max_bytes)
             _make_folder(self._incoming)
@@ -49,10 +54,20 @@ class FileBlobs:
             raise Refused("blob_missing", digest=digest)
         return place
 
-    def list_digests(self) -> Iterator[str]:
-        """List what is stored."""
+    def spool(self) -> IO[bytes]:
+        """Return a temporary file: in memory while small, then unnamed on the store's disk."""
+        self._check_room(0)
+        _make_folder(self._incoming)
+        return cast(
+            "IO[bytes]", tempfile.SpooledTemporaryFile(SPOOLED_BYTES, dir=str(self._incoming))
+        )
+
+    def list_digests(self, put_before: datetime | None = None) -> Iterator[str]:
+        """List what is stored, or only what nobody has put since a moment."""
+        limit = float("inf") if put_before is None else put_before.timestamp()
         for folder in sorted(self._root.glob("[0-9a-f][0-9a-f]")):
-            yield from sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+            entries = [entry for entry in os.scandir(folder) if entry.is_file()]
+            yield from sorted(entry.name for entry in entries if entry.stat().st_mtime < limit)
 
     def retire(self, digest: str) -> None:
         """Take the blob out of sight by one rename."""

@@ -6,6 +6,7 @@ loses nothing: `retire` takes it out of sight, and after one more look at the ro
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -26,8 +27,14 @@ class Blobs(Protocol):
     def path(self, digest: str) -> Path:
         """Return a path from which the blob can be read. Raises `Refused` (`blob_missing`)."""
 
-    def list_digests(self) -> Iterable[str]:
-        """List what is stored, for garbage collection."""
+    def spool(self) -> IO[bytes]:
+        """Return an unnamed temporary file for bytes that are still arriving, beside the store.
+
+        It is gone when closed. Raises `Refused` (`disk_full`), also on writing.
+        """
+
+    def list_digests(self, put_before: datetime | None = None) -> Iterable[str]:
+        """List what is stored, or only what nobody has put since a moment."""
 
     def retire(self, digest: str) -> None:
         """Take the blob out of sight and keep its bytes; nothing happens if it is gone."""

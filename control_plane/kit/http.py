@@ -6,6 +6,7 @@ Knows no route and no permission. Texts of its problems are in the catalogue lik
 import re
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
 import structlog
@@ -171,12 +172,18 @@ class _Answer:
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope, self._send, self._began = scope, send, time.monotonic()
         self.status: int | None = None
+        self._is_replaced = False
         offered = Headers(scope=scope).get("x-request-id", "")
         self.request_id = offered if _REQUEST_ID.fullmatch(offered) else new_id("web")
         scope.setdefault("state", {})["request_id"] = self.request_id
 
     async def send(self, message: Message) -> None:
+        if self._is_replaced:
+            return
         if message["type"] == "http.response.start":
+            if _is_framework_refusal(message):
+                await self._say_too_large()
+                return
             self.status = cast("int", message["status"])
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self.request_id
@@ -186,6 +193,12 @@ class _Answer:
                 headers["Idempotency-Replayed"] = "true"
             self._count()
         await self._send(message)
+
+    async def _say_too_large(self) -> None:
+        request = Request(self._scope)
+        response = problem_response(BodyTooLarge(), request, {"Connection": "close"})
+        await response(self._scope, request.receive, self.send)
+        self._is_replaced = True
 
     def _count(self) -> None:
         method, route = self._scope["method"], _route(self._scope)
@@ -199,6 +212,14 @@ class _Answer:
             status=self.status,
             took_ms=round(seconds * 1000),
         )
+
+
+def _is_framework_refusal(message: Message) -> bool:
+    """Whether this is the body limit's own answer, given before any handler is asked."""
+    kind = MutableHeaders(scope=message).get("content-type", "")
+    return message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and kind.startswith(
+        "text/plain"
+    )
 
 
 def _route(scope: Scope) -> str:
@@ -220,7 +241,7 @@ def _document(
         "request_id": request_id,
     }
     extra = {"Content-Language": locale, **(headers or {})}
-    if problem.status == 401:  # noqa: PLR2004  # RFC 9110 asks for the challenge
+    if problem.status == HTTPStatus.UNAUTHORIZED:  # RFC 9110 asks for the challenge
         extra["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body, problem.status, extra, "application/problem+json")
 

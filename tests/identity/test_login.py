@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+import structlog
+from starlette.testclient import TestClient
 
 from control_plane.app import create_app
 from control_plane.identity import actions

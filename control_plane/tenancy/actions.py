@@ -251,7 +251,10 @@ def quarantine(session: Session, subject_id: str, *, actor_id: str = SYSTEM) -> 
 def ensure_tenant_row(
     session: Session, agency_id: str, region_id: str, name: str, *, actor_id: str = SYSTEM
 ) -> Tenant:
-    """Return the agency's tenant of this name; a new one starts its life. Raises: TenantEnding."""
+    """Return the agency's tenant of this name; a new one is only a row. Raises: TenantEnding.
+
+    It is written down with the first request for it, and made when that one is approved.
+    """
     queries.lock_agency(session, agency_id)  # two at once would both find none
     tenant = queries.find_tenant(session, agency_id, region_id, name)
     if tenant is not None:
@@ -268,9 +271,18 @@ def ensure_tenant_row(
     )
     session.add(tenant)
     session.flush()
-    lives.start_life(session, TENANT_LIFE, tenant.id, agency_id)
     _log(session, actor_id, "tenant.wished", tenant.id, agency_id, name=name, region=region_id)
     return tenant
+
+
+def begin_tenant(session: Session, tenant_id: str, *, actor_id: str = SYSTEM) -> None:
+    """Let the tenant's life begin: something in it was approved. Idempotent; locks the agency."""
+    tenant = session.get_one(Tenant, tenant_id)
+    queries.lock_agency(session, tenant.agency_id)  # two at once would both find no life
+    if lives.find_life(session, TENANT_LIFE.kind, tenant_id) is not None:
+        return
+    lives.start_life(session, TENANT_LIFE, tenant_id, tenant.agency_id)
+    _log(session, actor_id, "tenant.begun", tenant_id, tenant.agency_id, name=tenant.name)
 
 
 def ensure_region(session: Session, name: str, kind: RegionKind) -> Region:

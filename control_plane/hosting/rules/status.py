@@ -71,6 +71,7 @@ HOSTING_MOVES: dict[tuple[HostingStatus, HostingStatus], str] = {
     (_H.FAILED, _H.QUARANTINED): "tried again, and found not isolated",
     (_H.FAILED, _H.CANCELLED): "given up before anything was made",
     (_H.FAILED, _H.ENDING): "given up, or its ending was approved",
+    (_H.FAILED, _H.ENDED): "tried again while ending, and out of service now",
     (_H.ENDING, _H.ENDED): "out of service; its data is kept until `purge_after`",
     (_H.ENDING, _H.FAILED): "its life stopped while ending",
     (_H.ENDED, _H.PURGED): "its time to be kept was over, and nothing is left",
@@ -88,6 +89,8 @@ REQUEST_MOVES: dict[tuple[RequestStatus, RequestStatus], str] = {
 
 # A hosting in one of these can be asked to end; before, its request is withdrawn instead.
 ENDABLE = frozenset({_H.BUILDING, _H.ACTIVE, _H.QUARANTINED, _H.FAILED})
+# What runs in such a one writes no other state any more: its end was decided meanwhile.
+LEAVING = frozenset({_H.CANCELLED, _H.ENDING, _H.ENDED, _H.PURGED})
 GONE = frozenset({_H.CANCELLED, _H.ENDED, _H.PURGED})  # their names are free again
 OPEN = frozenset({_R.SUBMITTED, _R.APPROVED})
 

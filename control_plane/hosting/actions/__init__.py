@@ -1,0 +1,51 @@
+"""What is done with requests and hostings: one verb, one function."""
+
+from control_plane.hosting.actions.deciding import approve, reject, withdraw
+from control_plane.hosting.actions.living import (
+    abandon,
+    begin_building,
+    begin_ending,
+    mark_active,
+    mark_ended,
+    mark_failed,
+    mark_purged,
+    note_observed,
+    quarantine,
+    reopen,
+    restore_service,
+)
+from control_plane.hosting.actions.submitting import (
+    NewHosting,
+    Proposal,
+    propose,
+    submit_create,
+    submit_end,
+)
+from control_plane.hosting.actions.terms import Terms, installed_policy
+from control_plane.hosting.actions.wishing import Granted, apply_wishes
+
+__all__ = [
+    "Granted",
+    "NewHosting",
+    "Proposal",
+    "Terms",
+    "abandon",
+    "apply_wishes",
+    "approve",
+    "begin_building",
+    "begin_ending",
+    "installed_policy",
+    "mark_active",
+    "mark_ended",
+    "mark_failed",
+    "mark_purged",
+    "note_observed",
+    "propose",
+    "quarantine",
+    "reject",
+    "reopen",
+    "restore_service",
+    "submit_create",
+    "submit_end",
+    "withdraw",
+]

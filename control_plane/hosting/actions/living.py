@@ -1,0 +1,223 @@
+"""What a hosting's life writes down of its steps; each can be repeated.
+
+`actor_id` is `life:lif_…`, or the operator who gives a hosting up.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from sqlmodel import Session
+
+from control_plane.engine import lives
+from control_plane.hosting import queries
+from control_plane.hosting.actions.recording import set_hosting_status, set_request_status
+from control_plane.hosting.models import Hosting, Plan, Request
+from control_plane.hosting.rules import (
+    LEAVING,
+    LIFE,
+    HostingStatus,
+    RequestKind,
+    RequestStatus,
+)
+from control_plane.hostnames import actions as hostnames
+from control_plane.kit import clock
+from control_plane.releases.actions.cancelling import cancel_unfinished
+from control_plane.tenancy import actions as tenancy
+from control_plane.tenancy import queries as tenancy_queries
+
+DEFAULT_RETENTION = timedelta(days=30)  # of a hosting that was given up: no plan said how long
+_H, _R = HostingStatus, RequestStatus
+
+
+def begin_building(session: Session, actor_id: str, hosting_id: str) -> None:
+    """Take the approved plan for the truth: addresses are given, the tenant's life begins.
+
+    Ask `queries.find_changed_plan` first. Raises: RegionFull.
+    """
+    hosting = queries.get_hosting(session, hosting_id)
+    if hosting.status in LEAVING:
+        return
+    tenancy.allocate(session, hosting.region_id, hosting.id, actor_id=actor_id)
+    tenancy.begin_tenant(session, hosting.tenant_id, actor_id=actor_id)
+    plan = queries.get_plan(session, queries.get_create_request(session, hosting_id))
+    hosting.image_digest = plan.body["image"]
+    if hosting.status in {_H.REQUESTED, _H.FAILED}:
+        set_hosting_status(session, actor_id, hosting, _H.BUILDING, plan_hash=plan.hash)
+    session.add(hosting)
+
+
+def reopen(session: Session, actor_id: str, hosting_id: str) -> None:
+    """Have a plan that changed since its approval decided anew, in a new version.
+
+    What was reserved stays; the next approval reserves what the new plan costs. Does nothing if
+    the plan has not changed.
+    """
+    request = queries.lock_request(session, queries.get_create_request(session, hosting_id))
+    draft = queries.find_changed_plan(session, hosting_id)
+    if draft is None or request.status != _R.APPROVED:
+        return
+    before = queries.get_plan(session, request).hash
+    request.version += 1
+    session.add(
+        Plan(
+            request_id=request.id,
+            version=request.version,
+            hash=draft.hash,
+            body=draft.body,
+            currency=draft.price.currency,
+            micros_per_hour=draft.price.micros,
+            created_at=clock.now(),
+        )
+    )
+    set_request_status(
+        session, actor_id, request, _R.SUBMITTED, plan_hash=draft.hash, plan_hash_before=before
+    )
+    life = lives.find_life(session, LIFE.kind, hosting_id)
+    if life is not None:
+        lives.add_event(session, life.id, life.step, "plan_changed", {"version": request.version})
+
+
+def mark_active(
+    session: Session, actor_id: str, hosting_id: str, *, deployment_id: str, generation: int
+) -> None:
+    """Write that this generation was seen through the edge, with this deployment's nonce.
+
+    Commits the reservations, fulfils the request, marks the hostname as serving.
+    """
+    hosting = queries.get_hosting(session, hosting_id)
+    if hosting.status in LEAVING:
+        return
+    now = clock.now()
+    hosting.observed_at, hosting.observed_generation = now, generation
+    hosting.live_deployment_id = deployment_id
+    hosting.active_at = hosting.active_at or now
+    session.add(hosting)
+    if hosting.status != _H.ACTIVE:
+        set_hosting_status(session, actor_id, hosting, _H.ACTIVE, deployment=deployment_id)
+    tenancy.commit_reservation(session, hosting_id, actor_id=actor_id)
+    hostnames.mark_serving(session, actor_id, hosting_id)
+    request = queries.find_open_request(session, hosting_id, RequestKind.CREATE)
+    if request is not None and request.status == _R.APPROVED:
+        set_request_status(session, actor_id, request, _R.FULFILLED)
+
+
+def note_observed(
+    session: Session, hosting_id: str, *, drift: Sequence[str] = (), is_probed: bool = False
+) -> None:
+    """Write when a watch looked, what it found and mended, and whether it probed. No new state."""
+    hosting = queries.get_hosting(session, hosting_id)
+    hosting.observed_at = clock.now()
+    hosting.drift = list(drift) or None
+    if is_probed:
+        hosting.probed_at, hosting.probe_failed_at = hosting.observed_at, None
+    session.add(hosting)
+
+
+def quarantine(session: Session, actor_id: str, hosting_id: str, reached: Sequence[str]) -> None:
+    """Take a hosting out of service whose isolation failed; nothing of it is lost."""
+    hosting = queries.get_hosting(session, hosting_id)
+    now = clock.now()
+    hosting.probed_at = now
+    hosting.probe_failed_at = hosting.probe_failed_at or now
+    session.add(hosting)
+    if hosting.status not in LEAVING | {_H.QUARANTINED}:
+        set_hosting_status(session, actor_id, hosting, _H.QUARANTINED, reached=sorted(reached))
+
+
+def restore_service(session: Session, actor_id: str, hosting_id: str) -> None:
+    """Put a quarantined hosting back: it was found isolated, and seen through the edge."""
+    hosting = queries.get_hosting(session, hosting_id)
+    now = clock.now()
+    hosting.probed_at, hosting.observed_at, hosting.probe_failed_at = now, now, None
+    session.add(hosting)
+    if hosting.status == _H.QUARANTINED:
+        set_hosting_status(session, actor_id, hosting, _H.ACTIVE, isolated=True)
+
+
+def mark_failed(
+    session: Session, actor_id: str, hosting_id: str, code: str, facts: Mapping[str, object]
+) -> None:
+    """Write that the hosting's life stopped. One that is over stays so: the life alone says it."""
+    hosting = queries.get_hosting(session, hosting_id)
+    if hosting.status in {_H.FAILED, _H.CANCELLED, _H.ENDED, _H.PURGED}:
+        return
+    plain = {name: str(value) for name, value in facts.items()}
+    set_hosting_status(session, actor_id, hosting, _H.FAILED, code=code, facts=plain)
+
+
+def begin_ending(session: Session, actor_id: str, hosting_id: str) -> None:
+    """Write that the hosting is being taken out of service; what was still being made is not."""
+    hosting = queries.get_hosting(session, hosting_id)
+    if hosting.status in {_H.CANCELLED, _H.ENDED, _H.PURGED}:
+        return
+    _abandon_request(session, actor_id, hosting_id, RequestKind.CREATE)
+    cancel_unfinished(session, actor_id, hosting_id)
+    if hosting.status != _H.ENDING:
+        set_hosting_status(session, actor_id, hosting, _H.ENDING)
+
+
+def mark_ended(session: Session, actor_id: str, hosting_id: str) -> None:
+    """Write that it is out of service: its means and its name are free, its data is kept."""
+    hosting = queries.get_hosting(session, hosting_id)
+    if hosting.status in {_H.CANCELLED, _H.ENDED, _H.PURGED}:
+        return
+    request = queries.find_end_request(session, hosting_id)
+    now = clock.now()
+    hosting.ended_at = now
+    hosting.purge_after = now + _retention(session, request)
+    set_hosting_status(
+        session, actor_id, hosting, _H.ENDED, purge_after=hosting.purge_after.isoformat()
+    )
+    tenancy.release_reservation(session, hosting_id, actor_id=actor_id)
+    hostnames.release(session, actor_id, hosting_id)
+    if request is not None and request.status == _R.APPROVED:
+        set_request_status(session, actor_id, request, _R.FULFILLED)
+
+
+def mark_purged(session: Session, actor_id: str, hosting_id: str) -> None:
+    """Write that nothing is left: its addresses are free again after a while."""
+    hosting = queries.get_hosting(session, hosting_id)
+    tenancy.quarantine(session, hosting_id, actor_id=actor_id)
+    if hosting.status != _H.PURGED:
+        set_hosting_status(session, actor_id, hosting, _H.PURGED)
+
+
+def cancel(session: Session, actor_id: str, hosting: Hosting) -> None:
+    """Let a hosting of which nothing was made come to nothing; its life sees it and is over."""
+    set_hosting_status(session, actor_id, hosting, _H.CANCELLED)
+    tenancy.release_reservation(session, hosting.id, actor_id=actor_id)
+    hostnames.release(session, actor_id, hosting.id)
+    cancel_unfinished(session, actor_id, hosting.id)
+
+
+def abandon(session: Session, actor_id: str, hosting_id: str, reason: str) -> None:
+    """Give a hosting up: an operator's last means for a life that can't go on.
+
+    Of one for which nothing was made yet nothing remains; any other one ends, and its data is
+    kept for the usual time. Raises: HostingMoveRefused if it is over already.
+    """
+    lives.signal_life(session, LIFE.kind, hosting_id)
+    hosting = queries.get_hosting(session, hosting_id)
+    for kind in RequestKind:
+        _abandon_request(session, actor_id, hosting_id, kind, reason)
+    if tenancy_queries.find_allocation(session, hosting_id) is None:  # so nothing was made
+        cancel(session, actor_id, hosting)
+    else:
+        set_hosting_status(session, actor_id, hosting, _H.ENDING, reason=reason)
+    lives.request_ending(session, LIFE.kind, hosting_id)
+
+
+def _abandon_request(
+    session: Session, actor_id: str, hosting_id: str, kind: RequestKind, reason: str = ""
+) -> None:
+    request = queries.find_open_request(session, hosting_id, kind)
+    if request is not None:
+        set_request_status(session, actor_id, request, _R.ABANDONED, reason=reason)
+
+
+def _retention(session: Session, request: Request | None) -> timedelta:
+    if request is None or request.status not in {_R.APPROVED, _R.FULFILLED}:
+        return DEFAULT_RETENTION
+    body = queries.get_plan(session, request).body
+    days: int = body["destroy"][0]["after_days"]
+    return timedelta(days=days)

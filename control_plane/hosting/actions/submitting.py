@@ -1,0 +1,287 @@
+"""A wish becomes a request: all that it takes is reserved, claimed and written at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session
+
+from control_plane.blueprints import queries as blueprints
+from control_plane.blueprints.models import BlueprintVersion
+from control_plane.blueprints.rules import check_inputs
+from control_plane.engine import lives
+from control_plane.hosting import queries
+from control_plane.hosting.actions.deciding import approve_by_policy
+from control_plane.hosting.actions.terms import Terms
+from control_plane.hosting.models import Hosting, Plan, Request
+from control_plane.hosting.rules import (
+    ENDABLE,
+    LIFE,
+    Draft,
+    HostingStatus,
+    ImageMissing,
+    Making,
+    NameTaken,
+    NotEndable,
+    Placement,
+    Question,
+    RegionUnknown,
+    RequestKind,
+    RequestOpen,
+    RequestStatus,
+    Verdict,
+    judge,
+    new_create_plan,
+    new_end_plan,
+)
+from control_plane.hostnames import actions as hostnames
+from control_plane.hostnames.rules import Name, parse_hostname
+from control_plane.identity.rules import Actor, Permission
+from control_plane.kit import clock
+from control_plane.kit.ids import new_id
+from control_plane.kit.money import Money
+from control_plane.ledger import actions as ledger
+from control_plane.releases.actions import create_placeholder_deployment
+from control_plane.tenancy import actions as tenancy
+from control_plane.tenancy import queries as tenancy_queries
+from control_plane.tenancy.models import Agency, Region
+from control_plane.tenancy.rules import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class NewHosting:
+    """What somebody wishes: all by the names that people use."""
+
+    agency: str
+    name: str
+    blueprint: str
+    size: str
+    inputs: Mapping[str, Any]
+    title: str = ""
+    region: str | None = None
+    tenant: str = "main"
+    hostname: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A wish that could be asked for as it stands, and what it comes to; nothing is written."""
+
+    agency: Agency
+    region: Region
+    version: BlueprintVersion
+    hostname: Name
+    making: Making
+    draft: Draft
+
+    @property
+    def needs(self) -> dict[Resource, int]:
+        """What it takes of quota and budget."""
+        size = self.making.blueprint.size(self.making.size)
+        return {**size.needs, Resource.COST: self.making.price.micros}
+
+
+def propose(session: Session, actor: Actor, wish: NewHosting, terms: Terms) -> Proposal:
+    """Return what a wish comes to, without quota, budget and what others have taken.
+
+    Raises: NotFound, Forbidden, RegionUnknown, BlueprintUnknown, SizeUnknown, InputInvalid,
+    PriceUnknown, ImageMissing, NameTaken, and what is wrong with the hostname.
+    """
+    agency = tenancy_queries.get_agency_for(session, actor, wish.agency, Permission.HOSTING_REQUEST)
+    region = _get_region(session, wish.region)
+    version = blueprints.get_current(session, wish.blueprint)
+    blueprint = blueprints.blueprint_of(version)
+    blueprint.size(wish.size)
+    inputs = check_inputs(blueprint, wish.inputs)
+    price = blueprints.price_at(session, blueprint.name, wish.size, agency.currency, clock.now())
+    image = queries.find_image(session, region.id, blueprint.image)
+    if image is None:
+        raise ImageMissing(region=region.name, image=blueprint.image)
+    present = queries.find_present(session, agency.id, wish.name)
+    if present is not None:
+        raise NameTaken(name=wish.name, hosting=present.id)
+    hostname = parse_hostname(wish.hostname or default_label(wish.name, agency.slug), terms.zone)
+    place = Placement(agency.slug, region.name, wish.tenant, wish.name, hostname.ascii)
+    making = Making(blueprint, wish.size, inputs, image.digest, price)
+    return Proposal(agency, region, version, hostname, making, new_create_plan(place, making))
+
+
+def default_label(name: str, slug: str) -> str:
+    """Return the label that a hosting gets if none is wished."""
+    return slug if name == slug else f"{name}-{slug}"
+
+
+def submit_create(session: Session, actor: Actor, wish: NewHosting, terms: Terms) -> Request:
+    """Ask for a new hosting: in one transaction all rows, claims, reservations and the life.
+
+    The policy may decide at once. Raises: what `propose` does, QuotaExceeded, BudgetExceeded,
+    AgencySuspended, TenantEnding, HostnameTaken, HostnameLookalike.
+    """
+    agency = tenancy_queries.get_agency_for(session, actor, wish.agency, Permission.HOSTING_REQUEST)
+    tenancy_queries.lock_agency(session, agency.id)  # of two with one name, one is refused
+    proposal = propose(session, actor, wish, terms)
+    hosting = _add_hosting(session, actor, wish, proposal)
+    hostnames.claim(session, actor.person_id, agency.id, hosting.id, proposal.hostname)
+    tenancy.reserve(session, agency.id, hosting.id, proposal.needs, actor_id=actor.person_id)
+    deployment = create_placeholder_deployment(session, hosting.id, agency.id, actor.person_id)
+    hosting.wished_deployment_id = deployment.id
+    session.add(hosting)
+    lives.start_life(session, LIFE, hosting.id, agency.id)
+    request = _add_request(
+        session, actor, hosting, (RequestKind.CREATE, wish.reason, _plain(wish)), proposal.draft
+    )
+    _decide_by_policy(session, actor, request, proposal.making.price, terms)
+    return request
+
+
+def submit_end(
+    session: Session, actor: Actor, reference: str, reason: str, terms: Terms
+) -> Request:
+    """Ask for a hosting's end. Raises: NotFound, Forbidden, NotEndable, RequestOpen."""
+    hosting = queries.get_hosting_for(session, actor, reference, Permission.HOSTING_END)
+    lives.signal_life(session, LIFE.kind, hosting.id)  # locks the life first, as its steps do
+    session.refresh(hosting, with_for_update=True)
+    if hosting.status not in ENDABLE:
+        raise NotEndable(present=hosting.status)
+    pending = queries.find_open_request(session, hosting.id, RequestKind.END)
+    if pending is not None:
+        raise RequestOpen(request=pending.id)
+    plan = queries.find_latest_plan(session, hosting.id)
+    saves = Money(plan.currency, plan.micros_per_hour) if plan else Money("IQD", 0)
+    place = queries.placement_of(session, hosting)
+    draft = new_end_plan(place, saves, terms.retention_days)
+    request = _add_request(session, actor, hosting, (RequestKind.END, reason, {}), draft)
+    _decide_by_policy(session, actor, request, draft.price, terms)
+    return request
+
+
+def _get_region(session: Session, name: str | None) -> Region:
+    regions = tenancy_queries.list_regions(session)
+    if name is None and len(regions) == 1:
+        return regions[0]
+    known = {region.name: region for region in regions}
+    if name is None or name not in known:
+        raise RegionUnknown(region=name or "", known=", ".join(known))
+    return known[name]
+
+
+def _add_hosting(session: Session, actor: Actor, wish: NewHosting, proposal: Proposal) -> Hosting:
+    tenant = tenancy.ensure_tenant_row(
+        session,
+        proposal.agency.id,
+        proposal.region.id,
+        wish.tenant,
+        actor_id=actor.person_id,
+    )
+    hosting = Hosting(
+        id=new_id("hst"),
+        agency_id=proposal.agency.id,
+        region_id=proposal.region.id,
+        tenant_id=tenant.id,
+        name=wish.name,
+        title=wish.title,
+        blueprint_version_id=proposal.version.id,
+        size=wish.size,
+        inputs=dict(proposal.making.inputs),
+        image_digest=proposal.making.image,
+        status=HostingStatus.REQUESTED,
+        created_at=clock.now(),
+    )
+    session.add(hosting)
+    session.flush()
+    ledger.append(
+        session,
+        actor_id=actor.person_id,
+        action="hosting.requested",
+        subject_id=hosting.id,
+        agency_id=hosting.agency_id,
+        payload={"name": hosting.name, "tenant": tenant.id, "region": proposal.region.id},
+    )
+    return hosting
+
+
+def _add_request(
+    session: Session,
+    actor: Actor,
+    hosting: Hosting,
+    wanted: tuple[RequestKind, str, dict[str, Any]],
+    draft: Draft,
+) -> Request:
+    kind, reason, wish = wanted
+    now = clock.now()
+    request = Request(
+        id=new_id("req"),
+        agency_id=hosting.agency_id,
+        hosting_id=hosting.id,
+        kind=kind,
+        status=RequestStatus.SUBMITTED,
+        wish=wish,
+        reason=reason,
+        submitted_by=actor.person_id,
+        submitted_at=now,
+    )
+    session.add(request)
+    session.flush()
+    session.add(
+        Plan(
+            request_id=request.id,
+            version=request.version,
+            hash=draft.hash,
+            body=draft.body,
+            currency=draft.price.currency,
+            micros_per_hour=draft.price.micros,
+            created_at=now,
+        )
+    )
+    session.flush()
+    ledger.append(
+        session,
+        actor_id=actor.person_id,
+        action="request.submitted",
+        subject_id=request.id,
+        agency_id=request.agency_id,
+        payload={
+            "kind": kind.value,
+            "hosting": hosting.id,
+            "plan_hash": draft.hash,
+            "reason": reason,
+        },
+    )
+    return request
+
+
+def _decide_by_policy(
+    session: Session, actor: Actor, request: Request, price: Money, terms: Terms
+) -> None:
+    verdict = _verdict(session, actor, request, price, terms)
+    if verdict.approves:
+        approve_by_policy(session, request, verdict)
+
+
+def _verdict(
+    session: Session, actor: Actor, request: Request, price: Money, terms: Terms
+) -> Verdict:
+    hosting = queries.get_hosting(session, request.hosting_id)
+    names = queries.list_blueprint_names(session, [hosting.blueprint_version_id])
+    question = Question(
+        kind=RequestKind(request.kind),
+        blueprint=names[hosting.blueprint_version_id],
+        size=hosting.size,
+        roles=actor.agency_roles.get(request.agency_id, frozenset()),
+        price=price,
+    )
+    return judge(terms.policy, question)
+
+
+def _plain(wish: NewHosting) -> dict[str, Any]:
+    return {
+        "name": wish.name,
+        "title": wish.title,
+        "blueprint": wish.blueprint,
+        "size": wish.size,
+        "inputs": dict(wish.inputs),
+        "region": wish.region,
+        "tenant": wish.tenant,
+        "hostname": wish.hostname,
+    }

@@ -103,6 +103,9 @@ STOPS: dict[str, Stop] = {
     "certificate_without_names": Stop(
         "A certificate was asked for without a name", _WAITS, _OPERATOR_RETRIES
     ),
+    "certificate_unusable": Stop(
+        "A certificate and its key don't fit together", _WAITS, _OPERATOR_RETRIES
+    ),
     "authority_expired": Stop(
         "The internal certificate authority is out of date",
         _WAITS,

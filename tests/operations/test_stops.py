@@ -1,0 +1,50 @@
+"""Every way in which a life can stop says in both languages what happened and what to do."""
+
+import ast
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import control_plane
+from control_plane.kit import text
+from control_plane.operations.rules import STOPS, UNKNOWN_STOP, stop_of
+from control_plane.operations.schemas import FailureOut
+
+SOURCE = Path(control_plane.__file__).parent
+STOPPING = {"Failed", "Refused"}
+# Refusals that a request meets inline, in its own words; no step can meet them.
+INLINE = {"encoding_invalid"}
+
+
+def _codes(folder: Path) -> Iterator[str]:
+    for file in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                first = node.args[0] if node.args else None
+                is_code = isinstance(first, ast.Constant) and isinstance(first.value, str)
+                if node.func.id in STOPPING and is_code:
+                    yield first.value
+
+
+def test_every_stop_code_in_the_source_has_its_texts() -> None:
+    assert set(_codes(SOURCE)) - INLINE - set(STOPS) == set()
+
+
+@pytest.mark.parametrize("code", [*STOPS, "never_heard_of"])
+def test_a_stop_speaks_arabic_with_the_same_facts(code: str) -> None:
+    stop = stop_of(code)
+    for message in (stop.happened, stop.following, stop.mend):
+        assert text.has_translation(message, "ar"), message
+        assert _fields(text.translate(message, "ar")) == _fields(message)
+
+
+def test_an_unknown_stop_still_says_that_it_stopped() -> None:
+    assert stop_of("never_heard_of") is UNKNOWN_STOP
+    shown = FailureOut.of("never_heard_of", {}, "en")
+    assert shown.happened == "It stopped: never_heard_of"
+
+
+def _fields(message: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(message) if name}

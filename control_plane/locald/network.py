@@ -55,11 +55,10 @@ def list_link_faults(names: Names, spec: Server, inside: Path) -> list[str]:
 def ensure_link(names: Names, spec: Server, inside: Path) -> None:
     """Make or mend the link between a server's namespace and the edge's."""
     write_sysctls(inside, SYSCTLS)
-    faults = list_link_faults(names, spec, inside)
-    if not faults:
+    if not list_link_faults(names, spec, inside):
         return
     edge, name, pid = names.edge_namespace, link_name(spec.serial), inside.parts[2]
-    remove_link(names, spec.serial)
+    remove_link(names, spec.serial)  # its routes go with it
     batch = ["ip", "-batch", "-"]
     run(
         ["ip", "-n", edge, "-batch", "-"],
@@ -71,10 +70,6 @@ def ensure_link(names: Names, spec: Server, inside: Path) -> None:
         f"addr add {spec.address}/{_PREFIX} dev {INSIDE}\nlink set {INSIDE} up\nlink set lo up\n"
     )
     run_inside(inside, lambda: run(batch, inner))
-    if "route" in faults:
-        run_inside(
-            inside, lambda: attempt(["ip", "route", "flush", "type", "unicast", "via", "0/0"])
-        )
 
 
 def remove_link(names: Names, serial: int) -> None:

@@ -16,15 +16,16 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "s390x": "s390x", "ppc64
 _OCI_NAMES = {"amd64": "SCMP_ARCH_X86_64", "arm64": "SCMP_ARCH_AARCH64", "s390x": "SCMP_ARCH_S390X"}
 _ENOSYS, _EPERM = 38, 1
 _NEW_USER = 0x10000000  # CLONE_NEWUSER
-REMOVED = frozenset(
-    """
-    acct add_key bpf clone clone3 fsconfig fsmount fsopen fspick io_uring_enter io_uring_register
-    io_uring_setup keyctl kcmp mbind mknod mknodat mount mount_setattr move_mount move_pages
-    name_to_handle_at open_by_handle_at open_tree perf_event_open pivot_root process_vm_readv
-    process_vm_writev ptrace reboot request_key setns swapoff swapon syslog umount umount2 unshare
-    userfaultfd
-    """.split()
-)
+# fmt: off
+REMOVED = frozenset((
+    "acct", "add_key", "bpf", "clone", "clone3", "fsconfig", "fsmount", "fsopen", "fspick",
+    "io_uring_enter", "io_uring_register", "io_uring_setup", "keyctl", "kcmp", "mbind", "mknod",
+    "mknodat", "mount", "mount_setattr", "move_mount", "move_pages", "name_to_handle_at",
+    "open_by_handle_at", "open_tree", "perf_event_open", "pivot_root", "process_vm_readv",
+    "process_vm_writev", "ptrace", "reboot", "request_key", "setns", "swapoff", "swapon", "syslog",
+    "umount", "umount2", "unshare", "userfaultfd",
+))
+# fmt: on
 
 
 def _applies(rule: dict[str, Any], architecture: str, capabilities: Collection[str]) -> bool:

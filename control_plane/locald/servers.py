@@ -1,0 +1,197 @@
+"""A server as a whole: made, observed, mended, stopped and destroyed, part by part."""
+
+import json
+import shutil
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from control_plane.locald import cgroups, seccomp
+from control_plane.locald.bundle import Paths, new_bundle
+from control_plane.locald.checks import Server, Target
+from control_plane.locald.containers import Container, Containers
+from control_plane.locald.disks import detach_loops, ensure_disk
+from control_plane.locald.edge_namespace import ensure_edge_namespace, list_edge_faults
+from control_plane.locald.faults import Refusal, Trouble
+from control_plane.locald.images import Image, get_image
+from control_plane.locald.isolation import Probe, Report
+from control_plane.locald.mounts import ensure_overlay, ensure_shifted, is_mounted, unmount
+from control_plane.locald.names import Names
+from control_plane.locald.network import (
+    ensure_link,
+    is_answering,
+    list_link_faults,
+    remove_link,
+)
+from control_plane.locald.nft import are_rules_whole, ensure_rules
+from control_plane.locald.state import Records, write_durably
+
+ANSWER_TIMEOUT_S = 10.0  # nginx answers after 0.05 s here, under a CPU limit of a tenth after 1 s
+_CONSOLE_MAX = 1 << 20
+RUNNING, DEGRADED, STOPPED, ABSENT = "running", "degraded", "stopped", "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What was seen of a server."""
+
+    server_id: str
+    state: str
+    address: str | None = None
+    image: str | None = None
+    reasons: list[str] = field(default_factory=list)
+
+
+def _without_limits(config: dict[str, Any]) -> dict[str, Any]:
+    linux = {key: value for key, value in config["linux"].items() if key != "resources"}
+    return {**config, "linux": linux}
+
+
+class Servers:
+    """The servers of one instance; the caller holds the server's lock while changing one."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._edge_lock = threading.Lock()
+        self.records = Records(names)
+        self.containers = Containers(names)
+
+    def accept(self, spec: Server) -> None:
+        """Remember the wish; the caller holds the tenant's lock. Raises Refusal."""
+        get_image(self._names.images_dir, spec.image)
+        if self.records.find_tenant(spec.tenant_id) is None:
+            raise Refusal("tenant_unknown", tenant=spec.tenant_id)
+        self.records.save_server(spec)
+
+    def ensure(self, spec: Server) -> Fact:
+        """Make the accepted server as specified, or mend it. Raises Refusal or Trouble."""
+        image = get_image(self._names.images_dir, spec.image)
+        self._ensure_edge()
+        config = self._new_config(spec, image)
+        found = self.containers.find(spec.server_id)
+        if found and (found.status != "running" or self._is_other(spec.server_id, config)):
+            found = None
+        if found is None or not self._is_mounted(spec.server_id):
+            self._take_down(spec.server_id)
+            found = self._bring_up(spec, image, config)
+        ensure_disk(
+            self._disk_file(spec.server_id), spec.limits.disk_mib, self._point(spec, "disk")
+        )
+        if cgroups.list_wrong_limits(self._names.cgroup(spec.server_id), spec.limits):
+            self.containers.update(spec.server_id, config["linux"]["resources"])
+        ensure_link(self._names, spec, Path(f"/proc/{found.pid}/ns/net"))
+        if found.status == "created":
+            self.containers.start(spec.server_id)
+        if not is_answering(self._names, spec, image.port, ANSWER_TIMEOUT_S):
+            raise Trouble("server_not_answering", server=spec.server_id)
+        return self.observe(spec.server_id)
+
+    def _ensure_edge(self) -> None:
+        with self._edge_lock:
+            ensure_edge_namespace(self._names.instance)
+            ensure_rules(self._names)
+
+    def _disk_file(self, server_id: str) -> Path:
+        return self._names.server_dir(server_id) / "disk.img"
+
+    def _point(self, spec: Server, name: str) -> Path:
+        return self._names.runtime_dir(spec.server_id) / name
+
+    def _is_mounted(self, server_id: str) -> bool:
+        folder = self._names.runtime_dir(server_id)
+        return all(is_mounted(folder / name) for name in ("disk", "lower", "rootfs"))
+
+    def _new_config(self, spec: Server, image: Image) -> dict[str, Any]:
+        paths = Paths(self._point(spec, "rootfs"), self._names.cgroup(spec.server_id))
+        profile = seccomp.load(())
+        swap = cgroups.may_limit_swap()
+        return new_bundle(spec, image, paths, profile, with_swap=swap)
+
+    def _is_other(self, server_id: str, config: dict[str, Any]) -> bool:
+        """Whether a container was made from another description, limits set aside."""
+        path = self._names.runtime_dir(server_id) / "config.json"
+        try:
+            made_from: dict[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError:
+            return True
+        return _without_limits(made_from) != _without_limits(config)
+
+    def _bring_up(self, spec: Server, image: Image, config: dict[str, Any]) -> Container:
+        folder = self._names.runtime_dir(spec.server_id)
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        disk, lower, rootfs = folder / "disk", folder / "lower", folder / "rootfs"
+        ensure_disk(self._disk_file(spec.server_id), spec.limits.disk_mib, disk)
+        ensure_shifted(image.root, lower, spec.uid_base)
+        ensure_overlay(lower, disk, rootfs, spec.uid_base)
+        write_durably(folder / "config.json", json.dumps(config))
+        console = disk / "console.log"
+        if console.is_file() and console.stat().st_size > _CONSOLE_MAX:
+            console.unlink()
+        return self.containers.create(spec.server_id, folder, console)
+
+    def _take_down(self, server_id: str) -> None:
+        """Remove all but the disk's file and what is remembered."""
+        self.containers.remove(server_id)
+        unmount(self._names.runtime_dir(server_id))
+        detach_loops(self._names.server_dir(server_id))
+
+    def observe(self, server_id: str) -> Fact:
+        """Say what is there, and in which parts it differs from what was wished."""
+        spec = self.records.find_server(server_id)
+        if spec is None:
+            return Fact(server_id, ABSENT)
+        about = {"address": str(spec.address), "image": spec.image}
+        found = self.containers.find(server_id)
+        if found is None or found.status != "running":
+            reason = f"container_{found.status}" if found else "container_missing"
+            return Fact(server_id, STOPPED, **about, reasons=[reason])
+        reasons = self._list_faults(spec, found)
+        return Fact(server_id, DEGRADED if reasons else RUNNING, **about, reasons=reasons)
+
+    def _list_faults(self, spec: Server, found: Container) -> list[str]:
+        names, image = self._names, get_image(self._names.images_dir, spec.image)
+        edge = list_edge_faults(names.instance)
+        reasons = list(edge)
+        if self._is_other(spec.server_id, self._new_config(spec, image)):
+            reasons.append("configuration")
+        if not self._is_mounted(spec.server_id):
+            reasons.append("mounts")
+        wrong = cgroups.list_wrong_limits(names.cgroup(spec.server_id), spec.limits)
+        reasons += [f"limit_{name}" for name in wrong]
+        if "edge_missing" in edge:
+            return [*reasons, "link"]
+        if not are_rules_whole(names):
+            reasons.append("rules")
+        reasons += list_link_faults(names, spec, Path(f"/proc/{found.pid}/ns/net"))
+        if "link" not in reasons and not is_answering(names, spec, image.port):
+            reasons.append("silent")
+        return reasons
+
+    def stop(self, server_id: str) -> None:
+        """Let the server's process end, and keep its disk."""
+        found = self.containers.find(server_id)
+        if found and found.status == "running":
+            self.containers.terminate(server_id)
+        self._take_down(server_id)
+
+    def destroy(self, server_id: str) -> None:
+        """Remove the server, its link and its data; nothing happens if it is gone."""
+        spec = self.records.find_server(server_id)
+        self._take_down(server_id)
+        if spec:
+            remove_link(self._names, spec.serial)
+        folder = self._names.runtime_dir(server_id)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        self.records.forget_server(server_id)
+
+    def probe(self, server_id: str, targets: list[Target]) -> Report:
+        """Try from inside the server what it must not reach. Raises Trouble if it isn't running."""
+        spec = self.records.find_server(server_id)
+        if spec is None:
+            raise Refusal("server_unknown", server=server_id)
+        image = get_image(self._names.images_dir, spec.image)
+        inside = self.containers.network_namespace(server_id)
+        others = [o for o in self.records.list_servers() if o.server_id != server_id]
+        return Probe(self._names, spec, inside, others, image.port).run(targets)

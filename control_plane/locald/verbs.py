@@ -1,0 +1,214 @@
+"""The verbs that a client may use: each reads its fields, checks the fence, does one thing."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from control_plane.locald import checks
+from control_plane.locald.execution import Command, Execution, Outcome, Streams, kill_leftovers
+from control_plane.locald.faults import Refusal, Trouble
+from control_plane.locald.images import Image, get_image, list_images
+from control_plane.locald.names import Names
+from control_plane.locald.servers import Servers
+from control_plane.locald.state import Fences, Locks
+
+Request = Mapping[str, Any]
+RECEIVER = "/usr/lib/edubba/receive"
+RECEIVE_TIMEOUT_S = 1800.0  # 10 GB at 6 MB/s
+EXEC_TIMEOUT_MAX_S = 3600
+ARGUMENTS_MAX, ARGUMENT_MAX = 64, 4096
+_LOOKING = frozenset({"missing", "check", "probe"})
+_CHANGING = frozenset({"put", "assemble", "switch", "prune"})
+
+
+class Verbs:
+    """What one instance's daemon does for its clients."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._servers = Servers(names)
+        self._records = self._servers.records
+        self._execution = Execution(names, self._servers.containers)
+        self._fences = Fences(names.fences_dir)
+        self._locks = Locks()
+        self._verbs: dict[str, Callable[[Request, list[int]], Any]] = {
+            "ping": self._ping,
+            "ensure_tenant": self._ensure_tenant,
+            "destroy_tenant": self._destroy_tenant,
+            "ensure_server": self._ensure_server,
+            "observe_server": self._observe_server,
+            "stop_server": self._stop_server,
+            "destroy_server": self._destroy_server,
+            "list_objects": self._list_objects,
+            "list_images": self._list_images,
+            "probe": self._probe,
+            "receive": self._receive,
+            "exec": self._exec,
+        }
+
+    def begin(self) -> None:
+        """End what a daemon before this one has left running."""
+        kill_leftovers(self._names)
+
+    def do(self, request: Request, handles: list[int]) -> Any:
+        """Do what a request asks; handles that a verb took are no longer in the list.
+
+        Raises Refusal or Trouble, and CommandFailed or OSError where the machine fails.
+        """
+        verb = self._verbs.get(checks.text(request, "verb", 32))
+        if verb is None:
+            raise Refusal("bad_request", field="verb")
+        return verb(request, handles)
+
+    @contextmanager
+    def _fenced(self, request: Request, name: str) -> Iterator[None]:
+        """Hold a lock, and the request's fence to be the newest of its life."""
+        fence = checks.mapping(request, "fence")
+        checks.only(fence, "life_id", "counter")
+        life = checks.identity(fence, "life_id", "life")
+        counter = checks.number(fence, "counter", 0, 1 << 62)
+        with self._locks.held(name):
+            self._fences.check(life, counter)
+            yield
+
+    def _ping(self, request: Request, _: list[int]) -> dict[str, str]:
+        checks.only(request)
+        return {"instance": self._names.instance}
+
+    def _ensure_tenant(self, request: Request, _: list[int]) -> None:
+        checks.only(request, "spec", "fence")
+        spec = checks.mapping(request, "spec")
+        checks.only(spec, "tenant_id", "agency_id", "epoch")
+        tenant = checks.identity(spec, "tenant_id", "tenant")
+        agency = checks.identity(spec, "agency_id", "agency")
+        epoch = checks.number(spec, "epoch", 0, 1 << 40)
+        with self._fenced(request, tenant):
+            known = self._records.find_tenant(tenant)
+            if known and known["agency_id"] != agency:
+                raise Refusal("tenant_identity_changed", tenant=tenant)
+            self._records.save_tenant(tenant, agency, epoch)
+
+    def _destroy_tenant(self, request: Request, _: list[int]) -> None:
+        checks.only(request, "tenant_id", "fence")
+        tenant = checks.identity(request, "tenant_id", "tenant")
+        with self._fenced(request, tenant):
+            left = [s.server_id for s in self._records.list_servers() if s.tenant_id == tenant]
+            if left:
+                raise Refusal("tenant_not_empty", tenant=tenant, servers=len(left))
+            self._records.forget_tenant(tenant)
+
+    def _ensure_server(self, request: Request, _: list[int]) -> dict[str, Any]:
+        checks.only(request, "spec", "fence")
+        spec = checks.server(request)
+        with self._fenced(request, spec.server_id):
+            with self._locks.held(spec.tenant_id):
+                self._servers.accept(spec)
+            return asdict(self._servers.ensure(spec))
+
+    def _observe_server(self, request: Request, _: list[int]) -> dict[str, Any]:
+        checks.only(request, "server_id")
+        return asdict(self._servers.observe(checks.identity(request, "server_id", "server")))
+
+    def _stop_server(self, request: Request, _: list[int]) -> None:
+        checks.only(request, "server_id", "fence")
+        server = checks.identity(request, "server_id", "server")
+        with self._fenced(request, server):
+            self._servers.stop(server)
+
+    def _destroy_server(self, request: Request, _: list[int]) -> None:
+        checks.only(request, "server_id", "fence")
+        server = checks.identity(request, "server_id", "server")
+        with self._fenced(request, server):
+            self._servers.destroy(server)
+
+    def _list_objects(self, request: Request, _: list[int]) -> list[dict[str, Any]]:
+        checks.only(request)
+        tenants = [
+            {
+                "kind": "tenant",
+                "object_id": tenant["tenant_id"],
+                "tenant_id": tenant["tenant_id"],
+                "epoch": tenant["epoch"],
+                "holds_data": False,
+            }
+            for tenant in self._records.list_tenants()
+        ]
+        return tenants + [
+            {
+                "kind": "server",
+                "object_id": server.server_id,
+                "tenant_id": server.tenant_id,
+                "epoch": server.epoch,
+                "holds_data": self._records.holds_data(server.server_id),
+            }
+            for server in self._records.list_servers()
+        ]
+
+    def _list_images(self, request: Request, _: list[int]) -> list[dict[str, str]]:
+        checks.only(request)
+        images = list_images(self._names.images_dir)
+        return [{"family": image.family, "digest": image.digest} for image in images]
+
+    def _probe(self, request: Request, _: list[int]) -> dict[str, Any]:
+        checks.only(request, "server_id", "targets")
+        server = checks.identity(request, "server_id", "server")
+        return asdict(self._servers.probe(server, checks.targets(request)))
+
+    def _image_of_running(self, server_id: str) -> Image:
+        """Return a running server's image. Raises Refusal or Trouble."""
+        spec = self._records.find_server(server_id)
+        if spec is None:
+            raise Refusal("server_unknown", server=server_id)
+        found = self._servers.containers.find(server_id)
+        if found is None or found.status != "running":
+            raise Trouble("server_not_running", server=server_id)
+        return get_image(self._names.images_dir, spec.image)
+
+    def _receive(self, request: Request, handles: list[int]) -> dict[str, Any]:
+        """Call the server's receiver, its input and output on the two pipes of the client."""
+        checks.only(request, "server_id", "call", "arguments", "fence")
+        server = checks.identity(request, "server_id", "server")
+        call = checks.text(request, "call", 16)
+        arguments = checks.strings(request, "arguments", 2, ARGUMENT_MAX)
+        if call not in _LOOKING | _CHANGING or len(handles) != 2:  # noqa: PLR2004  # in and out
+            raise Refusal("bad_request", field="call")
+        if call in _CHANGING:
+            with self._fenced(request, server):
+                image = self._image_of_running(server)
+                self._records.mark_data(server)
+                command = self._receiver(image, call, arguments)
+                if call != "put":  # long, and harmless if it comes late: blobs name themselves
+                    return self._run(server, command, handles)
+        else:
+            command = self._receiver(self._image_of_running(server), call, arguments)
+        return self._run(server, command, handles)
+
+    def _receiver(self, image: Image, call: str, arguments: list[str]) -> Command:
+        argv = [RECEIVER, call, *arguments]
+        return Command(argv, image.receiver_uid, image.receiver_gid, RECEIVE_TIMEOUT_S)
+
+    def _exec(self, request: Request, handles: list[int]) -> dict[str, Any]:
+        """Run one command in one server; its input may come on a pipe, its output comes back."""
+        checks.only(request, "server_id", "argv", "uid", "timeout_s", "fence")
+        server = checks.identity(request, "server_id", "server")
+        argv = checks.strings(request, "argv", ARGUMENTS_MAX, ARGUMENT_MAX)
+        uid = checks.number(request, "uid", 0, 65535)
+        timeout_s = checks.number(request, "timeout_s", 1, EXEC_TIMEOUT_MAX_S)
+        if not argv or len(handles) > 1:
+            raise Refusal("bad_request", field="argv")
+        with self._fenced(request, server):
+            self._image_of_running(server)
+            self._records.mark_data(server)
+        return self._run(server, Command(argv, uid, uid, float(timeout_s)), handles)
+
+    def _run(self, server_id: str, command: Command, handles: list[int]) -> dict[str, Any]:
+        taken = [handles.pop(0) for _ in range(len(handles))]
+        streams = Streams(*taken)
+        outcome: Outcome = self._execution.run(server_id, command, streams)
+        return {
+            "code": outcome.code,
+            "timed_out": outcome.timed_out,
+            "out": outcome.out.decode(errors="replace"),
+            "err": outcome.err.decode(errors="replace"),
+        }

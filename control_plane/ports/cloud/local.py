@@ -1,0 +1,272 @@
+"""The cloud on one machine: asks the root daemon `locald` over its Unix socket.
+
+Knows the daemon's protocol and the receiver's, and no kernel: what comes out of a server is
+hostile, so it is bounded and parsed with care.
+"""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from control_plane.kit.errors import Refused, Unavailable
+from control_plane.ports.cloud.port import (
+    CheckResult,
+    CloudObject,
+    Fence,
+    Image,
+    ProbeReport,
+    ReleaseSpec,
+    ServerFact,
+    ServerSpec,
+    ServerState,
+    Target,
+    TenantSpec,
+)
+
+_CHUNK = 1 << 20
+_ANSWER_MAX = 64 << 20  # 10,000 objects are 2 MB
+_OUTPUT_MAX = 32 << 20  # 200,000 missing digests are 13 MB
+_TIMEOUT_S = 120.0  # longer than the daemon waits for any part of a server
+_LONG_S = 2000.0  # longer than the daemon lets a receiver run
+_AGAIN = frozenset({"missing_blobs", "stream_cut"})  # the next try sends what is missing
+
+Write = Callable[[bytes], object]
+Feed = Callable[[Write], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call of the receiver inside a server."""
+
+    server_id: str
+    name: str
+    arguments: Sequence[str] = ()
+    fence: Fence | None = None
+
+
+class _Feeder(threading.Thread):
+    """Writes a receiver's input while its output is read, and keeps what went wrong."""
+
+    def __init__(self, handle: int, feed: Feed) -> None:
+        super().__init__(name="feeder", daemon=True)
+        self._handle, self._feed = handle, feed
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        """Write all, unless the receiver ends before."""
+        try:
+            with os.fdopen(self._handle, "wb", _CHUNK) as pipe, suppress(BrokenPipeError):
+                self._feed(pipe.write)
+                pipe.flush()
+        except BrokenPipeError:
+            return  # closing tries to write once more; the receiver's answer says why it ended
+        except BaseException as failure:  # noqa: BLE001  # raised again by the caller
+            self.failure = failure
+
+
+class LocalCloud:
+    """A region on this machine. `epoch` marks what is made, as the database counts epochs."""
+
+    def __init__(self, socket_path: Path, epoch: int = 1) -> None:
+        self._socket_path = socket_path
+        self._epoch = epoch
+
+    @contextmanager
+    def _connection(self, timeout_s: float) -> Iterator[socket.socket]:
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(timeout_s)
+                connection.connect(str(self._socket_path))
+                yield connection
+        except OSError as error:
+            raise Unavailable("locald_not_answering", why=str(error)) from error
+
+    def _ask(self, verb: str, timeout_s: float = _TIMEOUT_S, **fields: Any) -> Any:
+        with self._connection(timeout_s) as connection:
+            connection.sendall(_request(verb, fields))
+            return _result(connection)
+
+    def ensure_tenant(self, spec: TenantSpec, fence: Fence) -> None:
+        """Remember the tenant; its servers' links are its network."""
+        wish = {**asdict(spec), "epoch": self._epoch}
+        self._ask("ensure_tenant", spec=wish, fence=asdict(fence))
+
+    def destroy_tenant(self, tenant_id: str, fence: Fence) -> None:
+        """Forget an empty tenant. Raises Refused (`tenant_not_empty`)."""
+        self._ask("destroy_tenant", tenant_id=tenant_id, fence=asdict(fence))
+
+    def ensure_server(self, spec: ServerSpec, fence: Fence) -> ServerFact:
+        """Make or mend the server; see the port."""
+        wish = {**asdict(spec), "address": str(spec.address), "epoch": self._epoch}
+        return _fact(self._ask("ensure_server", spec=wish, fence=asdict(fence)))
+
+    def observe_server(self, server_id: str) -> ServerFact:
+        """Say what is there now; see the port."""
+        return _fact(self._ask("observe_server", server_id=server_id))
+
+    def stop_server(self, server_id: str, fence: Fence) -> None:
+        """Stop the server and keep its disk."""
+        self._ask("stop_server", server_id=server_id, fence=asdict(fence))
+
+    def destroy_server(self, server_id: str, fence: Fence) -> None:
+        """Remove the server and its disk."""
+        self._ask("destroy_server", server_id=server_id, fence=asdict(fence))
+
+    def list_objects(self) -> Iterable[CloudObject]:
+        """List tenants and servers."""
+        return [CloudObject(**item) for item in self._ask("list_objects")]
+
+    def list_images(self) -> Iterable[Image]:
+        """List prepared images, the newest of a family first."""
+        return [Image(**item) for item in self._ask("list_images")]
+
+    def probe_isolation(self, server_id: str, targets: Sequence[Target]) -> ProbeReport:
+        """Try the targets and what the daemon knows: edge, host, neighbours, outside."""
+        wished = [asdict(target) for target in targets]
+        report = self._ask("probe", server_id=server_id, targets=wished)
+        return ProbeReport(
+            controls_passed=report["controls_passed"],
+            reached=tuple(report["reached"]),
+            tried=tuple(report["tried"]),
+        )
+
+    def list_missing_blobs(self, server_id: str, digests: Iterable[str]) -> frozenset[str]:
+        """Say which blobs the server does not have yet."""
+        wished = frozenset(digests)
+        output = self._receive(_Call(server_id, "missing"), _lines(sorted(wished)))
+        return frozenset(output.decode("ascii", "replace").split()) & wished
+
+    def put_blobs(self, server_id: str, blobs: Iterator[tuple[str, Path]], fence: Fence) -> None:
+        """Stream all blobs through one call. Raises Refused (`disk_full`, `digest_mismatch`)."""
+
+        def feed(write: Write) -> None:
+            for digest, path in blobs:
+                with path.open("rb") as file:
+                    write(f"{digest} {os.fstat(file.fileno()).st_size}\n".encode())
+                    while chunk := file.read(_CHUNK):
+                        write(chunk)
+            write(b"end\n")
+
+        _answer(self._receive(_Call(server_id, "put", (), fence), feed))
+
+    def assemble_release(self, server_id: str, spec: ReleaseSpec, fence: Fence) -> None:
+        """Build the deployment beside the live one. Raises Unavailable (`missing_blobs`)."""
+        about = {
+            "deployment": spec.deployment_id,
+            "manifest": spec.manifest_digest,
+            "nonce": spec.nonce,
+        }
+        lines = (json.dumps(line) for line in (about, *(asdict(file) for file in spec.files)))
+        _answer(self._receive(_Call(server_id, "assemble", (), fence), _lines(lines)))
+
+    def check_release(self, server_id: str, deployment_id: str, path: str) -> CheckResult:
+        """Ask the assembled release for its nonce and for `path`, on the inner port."""
+        call = _Call(server_id, "check", (deployment_id, path))
+        found = _answer(self._receive(call, _lines(())))
+        return CheckResult(found.get("passed") is True, str(found.get("output", ""))[:4096])
+
+    def switch_release(self, server_id: str, deployment_id: str, fence: Fence) -> None:
+        """Make the assembled release the live one, atomically."""
+        call = _Call(server_id, "switch", (deployment_id,), fence)
+        _answer(self._receive(call, _lines(())))
+
+    def prune_releases(self, server_id: str, keep: Iterable[str], fence: Fence) -> None:
+        """Forget deployments that are not kept, and blobs that nothing uses."""
+        _answer(self._receive(_Call(server_id, "prune", (), fence), _lines(sorted(keep))))
+
+    def _receive(self, call: _Call, feed: Feed) -> bytes:
+        """Call the receiver and return what it wrote; `feed` gives it its input."""
+        fields: dict[str, Any] = {"call": call.name, "arguments": list(call.arguments)}
+        if call.fence:
+            fields["fence"] = asdict(call.fence)
+        with self._connection(_LONG_S) as connection, ExitStack() as pipes:
+            in_read, in_write = os.pipe()
+            out_read, out_write = os.pipe()
+            output = pipes.enter_context(os.fdopen(out_read, "rb", 0))
+            request = _request("receive", {"server_id": call.server_id, **fields})
+            try:
+                socket.send_fds(connection, [request], [in_read, out_write])
+            finally:
+                os.close(in_read)
+                os.close(out_write)
+            feeder = _Feeder(in_write, feed)
+            feeder.start()
+            text = _read_bounded(output)
+            output.close()  # a receiver that writes on without end is ended by that
+            feeder.join()
+            outcome = _result(connection)
+        if feeder.failure:
+            raise feeder.failure
+        if outcome["timed_out"]:
+            raise Unavailable("receiver_timed_out", server=call.server_id)
+        if outcome["code"] and not text.lstrip().startswith(b'{"error"'):
+            raise Unavailable("receiver_failed", call=call.name, why=outcome["err"][-500:])
+        return text
+
+
+def _request(verb: str, fields: Mapping[str, Any]) -> bytes:
+    return json.dumps({"verb": verb, **fields}).encode() + b"\n"
+
+
+def _result(connection: socket.socket) -> Any:
+    """Return the daemon's answer. Raises Refused or Unavailable as it says."""
+    with connection.makefile("rb") as stream:
+        line = stream.readline(_ANSWER_MAX)
+    if not line.endswith(b"\n"):
+        raise Unavailable("locald_not_answering", why="the answer was cut off")
+    message = json.loads(line)
+    if message["ok"]:
+        return message["result"]
+    family = Refused if message["final"] else Unavailable
+    raise family(message["code"], **message["facts"])
+
+
+def _read_bounded(output: Any) -> bytes:
+    """Read to the end, or to what no honest receiver writes."""
+    chunks, size = [], 0
+    while size < _OUTPUT_MAX and (chunk := output.read(_CHUNK)):
+        chunks.append(chunk)
+        size += len(chunk)
+    return b"".join(chunks)
+
+
+def _lines(lines: Iterable[str]) -> Feed:
+    def feed(write: Write) -> None:
+        for line in lines:
+            write(line.encode() + b"\n")
+        write(b"end\n")
+
+    return feed
+
+
+def _answer(text: bytes) -> dict[str, Any]:
+    """Return the receiver's answer. Raises Refused or Unavailable as it says."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise Unavailable("receiver_failed", why=text[-200:].decode(errors="replace"))
+    code = answer.get("error")
+    if code is None:
+        return answer
+    family = Unavailable if code in _AGAIN else Refused
+    known = {key: str(value)[:200] for key, value in answer.items() if key != "error"}
+    raise family(str(code)[:64], **{key: value for key, value in known.items() if key != "code"})
+
+
+def _fact(found: Mapping[str, Any]) -> ServerFact:
+    return ServerFact(
+        server_id=found["server_id"],
+        state=ServerState(found["state"]),
+        address=IPv4Address(found["address"]) if found["address"] else None,
+        image=found["image"],
+        reasons=tuple(found["reasons"]),
+    )

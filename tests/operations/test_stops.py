@@ -19,13 +19,17 @@ INLINE = {"encoding_invalid"}
 
 
 def _codes(folder: Path) -> Iterator[str]:
-    for file in sorted(folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                first = node.args[0] if node.args else None
-                is_code = isinstance(first, ast.Constant) and isinstance(first.value, str)
-                if node.func.id in STOPPING and is_code:
-                    yield first.value
+    calls = (
+        node
+        for file in sorted(folder.rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args
+    )
+    for call in calls:
+        first = call.args[0]
+        is_stopping = isinstance(call.func, ast.Name) and call.func.id in STOPPING
+        if is_stopping and isinstance(first, ast.Constant) and isinstance(first.value, str):
+            yield first.value
 
 
 def test_every_stop_code_in_the_source_has_its_texts() -> None:

@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from socket import socket
 
 import uvicorn
 from anyio import to_thread
 from fastapi import APIRouter, FastAPI
 
+from control_plane.blueprints import api as blueprints
 from control_plane.engine.bell import DatagramBell, SilentBell
+from control_plane.hosting import api as hosting
 from control_plane.identity import api as identity
 from control_plane.identity.access import Desk
 from control_plane.kit import http, openapi
@@ -22,15 +25,17 @@ from control_plane.kit.log import configure
 from control_plane.migrations.run import is_at_head
 from control_plane.operations.api import events, health, ledger, lives
 from control_plane.ports.blobs.files import FileBlobs
-from control_plane.settings import Settings
 from control_plane.releases import api as releases
+from control_plane.settings import Settings
 from control_plane.tenancy import api as tenancy
 
 # One line a room; the order is that of the document.
 ROUTERS: tuple[APIRouter, ...] = (
     identity.router,
     tenancy.router,
+    blueprints.router,
     releases.router,
+    hosting.router,
     lives.router,
     events.router,
     ledger.router,
@@ -39,7 +44,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 
 # These two are safe to repeat by nature, and one comes before there is anybody to keep a key for.
 WITHOUT_KEY = frozenset({"/v1/login", "/v1/logout"})
-GRACE_S = 5  # event streams don't end by themselves
+GRACE_S = 5  # for what is being answered
 HEARTBEAT_LATE_S = 15.0  # the sweep comes every second
 
 
@@ -96,22 +101,32 @@ def new_desk(settings: Settings, db: Database) -> Desk:
     )
 
 
+class Server(uvicorn.Server):
+    """Ends the event streams first when told to stop: by themselves they would go on."""
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Stop serving."""
+        self.config.app.state.feed.close()  # type: ignore[union-attr]  # ours, never a name of one
+        await super().shutdown(sockets)
+
+
 def main() -> None:
     """Serve until told to stop."""
     settings = Settings()
     configure(json_lines=settings.json_logs, level=settings.log_level)
     db = Database(settings.database_url.get_secret_value())
+    config = uvicorn.Config(
+        create_app(new_desk(settings, db)),
+        host=settings.bind_host,
+        port=settings.bind_port,
+        access_log=False,  # ours knows routes instead of paths, and no query strings
+        log_config=None,
+        server_header=False,
+        forwarded_allow_ips="127.0.0.1",
+        timeout_graceful_shutdown=GRACE_S,
+    )
     try:
-        uvicorn.run(
-            create_app(new_desk(settings, db)),
-            host=settings.bind_host,
-            port=settings.bind_port,
-            access_log=False,  # ours knows routes instead of paths, and no query strings
-            log_config=None,
-            server_header=False,
-            forwarded_allow_ips="127.0.0.1",
-            timeout_graceful_shutdown=GRACE_S,
-        )
+        Server(config).run()
     finally:
         db.close()
 

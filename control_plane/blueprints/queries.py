@@ -74,7 +74,18 @@ def find_price(
     return session.exec(query).first()
 
 
-def list_prices(session: Session, blueprint: str) -> Sequence[Price]:
-    """Return all prices of a blueprint, past and to come."""
-    query = select(Price).where(col(Price.blueprint) == blueprint)
-    return session.exec(query.order_by(col(Price.effective_from))).all()
+def list_present_prices(
+    session: Session, blueprint: str, moment: datetime
+) -> dict[str, list[Price]]:
+    """Return the prices that count at a moment, by size, one a currency."""
+    query = select(Price).where(
+        col(Price.blueprint) == blueprint, col(Price.effective_from) <= moment
+    )
+    latest = {
+        (price.size, price.currency): price
+        for price in session.exec(query.order_by(col(Price.effective_from)))
+    }
+    by_size: dict[str, list[Price]] = {}
+    for (size, _), price in sorted(latest.items()):
+        by_size.setdefault(size, []).append(price)
+    return by_size

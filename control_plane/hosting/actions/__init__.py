@@ -15,7 +15,6 @@ from control_plane.hosting.actions.living import (
     restore_service,
 )
 from control_plane.hosting.actions.submitting import (
-    NewHosting,
     Proposal,
     propose,
     submit_create,
@@ -26,7 +25,6 @@ from control_plane.hosting.actions.wishing import Granted, apply_wishes
 
 __all__ = [
     "Granted",
-    "NewHosting",
     "Proposal",
     "Terms",
     "abandon",

@@ -1,6 +1,5 @@
 """A wish becomes a request: all that it takes is reserved, claimed and written at once."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +21,7 @@ from control_plane.hosting.rules import (
     ImageMissing,
     Making,
     NameTaken,
+    NewHosting,
     NotEndable,
     Placement,
     Question,
@@ -46,22 +46,6 @@ from control_plane.tenancy import actions as tenancy
 from control_plane.tenancy import queries as tenancy_queries
 from control_plane.tenancy.models import Agency, Region
 from control_plane.tenancy.rules import Resource
-
-
-@dataclass(frozen=True, slots=True)
-class NewHosting:
-    """What somebody wishes: all by the names that people use."""
-
-    agency: str
-    name: str
-    blueprint: str
-    size: str
-    inputs: Mapping[str, Any]
-    title: str = ""
-    region: str | None = None
-    tenant: str = "main"
-    hostname: str | None = None
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +239,9 @@ def _decide_by_policy(
     session: Session, actor: Actor, request: Request, price: Money, terms: Terms
 ) -> None:
     verdict = _verdict(session, actor, request, price, terms)
+    said = {"rule": verdict.decider_id, "because": verdict.because.model_dump()}
+    request.wish = {**request.wish, "policy": said}  # a new value: a changed one isn't noticed
+    session.add(request)
     if verdict.approves:
         approve_by_policy(session, request, verdict)
 
@@ -263,7 +250,7 @@ def _verdict(
     session: Session, actor: Actor, request: Request, price: Money, terms: Terms
 ) -> Verdict:
     hosting = queries.get_hosting(session, request.hosting_id)
-    names = queries.list_blueprint_names(session, [hosting.blueprint_version_id])
+    names = queries.list_blueprint_names(session, {hosting.blueprint_version_id})
     question = Question(
         kind=RequestKind(request.kind),
         blueprint=names[hosting.blueprint_version_id],

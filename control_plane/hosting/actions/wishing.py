@@ -7,13 +7,14 @@ from sqlmodel import Session
 from control_plane.blueprints import queries as blueprints
 from control_plane.blueprints.rules import check_inputs
 from control_plane.hosting import queries
-from control_plane.hosting.actions.submitting import NewHosting, submit_create
+from control_plane.hosting.actions.submitting import submit_create
 from control_plane.hosting.actions.terms import Terms
 from control_plane.hosting.models import Hosting, Request
 from control_plane.hosting.rules import (
     GONE,
     HostingDiffers,
     HostingStatus,
+    NewHosting,
     TenantFile,
     WishedHosting,
     list_differences,

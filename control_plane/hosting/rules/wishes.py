@@ -3,6 +3,8 @@
 Readable without a database, so that the command line can name the line of a mistake.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -64,6 +66,22 @@ class TenantFile(_Part):
     region: Slug | None = None  # left out: the only one there is
     tenant: Slug = "main"
     hostings: list[WishedHosting] = Field(max_length=MAX_HOSTINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class NewHosting:
+    """What somebody wishes: all by the names that people use."""
+
+    agency: str
+    name: str
+    blueprint: str
+    size: str
+    inputs: Mapping[str, Any]
+    title: str = ""
+    region: str | None = None
+    tenant: str = "main"
+    hostname: str | None = None
+    reason: str = ""
 
 
 def parse_tenant_file(text: str, source: str = "tenant.yml") -> TenantFile:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, func, select
 
 from control_plane.blueprints import queries as blueprints
-from control_plane.blueprints.models import BlueprintVersion
 from control_plane.hosting.models import Decision, Hosting, Plan, Request
 from control_plane.hosting.rules import (
     GONE,
@@ -230,27 +229,3 @@ def find_changed_plan(session: Session, hosting_id: str) -> Draft | None:
     making = Making(blueprint, hosting.size, hosting.inputs, image, price)
     draft = new_create_plan(placement_of(session, hosting), making)
     return None if draft.hash == approved.hash else draft
-
-
-def list_agency_slugs(session: Session, ids: Collection[str]) -> dict[str, str]:
-    """Return the short names of agencies, by id."""
-    return {agency.id: agency.slug for agency in tenancy.list_agencies_by_id(session, ids)}
-
-
-def list_blueprint_names(session: Session, ids: Collection[str]) -> dict[str, str]:
-    """Return the names of blueprints, by version."""
-    query = select(BlueprintVersion).where(col(BlueprintVersion.id).in_(ids))
-    return {version.id: version.name for version in session.exec(query)}
-
-
-def list_plans(session: Session, requests: Collection[Request]) -> dict[str, Plan]:
-    """Return the present plans of requests, by request."""
-    query = (
-        select(Plan)
-        .join(Request, col(Request.id) == col(Plan.request_id))
-        .where(
-            col(Plan.request_id).in_([request.id for request in requests]),
-            col(Plan.version) == col(Request.version),
-        )
-    )
-    return {plan.request_id: plan for plan in session.exec(query)}

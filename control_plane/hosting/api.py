@@ -1,0 +1,318 @@
+"""The doors to requests, hostings and declared wishes."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from fastapi import Request as HttpRequest
+from sqlmodel import Session
+
+from control_plane.hosting import actions, queries
+from control_plane.hosting.models import Hosting, Request
+from control_plane.hosting.queries import Filters
+from control_plane.hosting.rules import (
+    OPEN,
+    HostingStatus,
+    RequestStatus,
+    TenantFile,
+)
+from control_plane.hosting.schemas import (
+    ApproveIn,
+    EndIn,
+    HostingDetailOut,
+    HostingOut,
+    RejectIn,
+    RequestDetailOut,
+    RequestIn,
+    RequestOut,
+    WishesOut,
+    WishOut,
+    WithdrawIn,
+)
+from control_plane.identity.access import Desk, DeskDep, may
+from control_plane.identity.rules import Actor, Permission
+from control_plane.kit.envelope import (
+    DEFAULT_LIMIT,
+    Cursor,
+    Limit,
+    PageOut,
+    require_match,
+    set_tag,
+)
+from control_plane.kit.pagination import Page
+from control_plane.tenancy import queries as tenancy
+from control_plane.tenancy.models import Agency
+from control_plane.tenancy.rules import Resource
+from control_plane.tenancy.schemas import ResourceUse, UsageOut
+
+router = APIRouter(prefix="/v1", tags=["hosting"])
+
+Reader = Annotated[Actor, may(Permission.HOSTING_READ)]
+Requester = Annotated[Actor, may(Permission.HOSTING_REQUEST)]
+Ender = Annotated[Actor, may(Permission.HOSTING_END)]
+Decider = Annotated[Actor, may(Permission.REQUEST_DECIDE)]
+OfAgency = Annotated[str | None, Query(max_length=40, description="Only of this agency")]
+
+
+@router.post("/requests", status_code=202)
+def submit_request(
+    desk: DeskDep, actor: Requester, http: HttpRequest, response: Response, body: RequestIn
+) -> RequestDetailOut:
+    """Ask for a new hosting; the policy may approve it at once."""
+
+    def act(session: Session) -> RequestDetailOut:
+        request = actions.submit_create(session, actor, body.wish(), terms_of(desk))
+        return _request(session, request)
+
+    made = desk.once(http, actor, body, act)
+    _point_to(response, made)
+    return made
+
+
+@router.get("/requests")
+def list_requests(  # each is one thing that the framework gives
+    desk: DeskDep,
+    actor: Reader,
+    agency: OfAgency = None,
+    status: RequestStatus | None = None,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> PageOut[RequestOut]:
+    """List requests, the newest first."""
+    with desk.reading() as session:
+        filters = _filters(session, actor, agency, status)
+        page = queries.list_requests(session, filters, cursor, limit)
+        views = queries.view_requests(session, page.items)
+    _note_list(desk, actor, "requests.listed", filters)
+    return PageOut(items=[RequestOut.of(view) for view in views], next_cursor=page.next_cursor)
+
+
+@router.get("/requests/{request_id}")
+def show_request(
+    desk: DeskDep, actor: Reader, response: Response, request_id: str
+) -> RequestDetailOut:
+    """Show a request with its plan, its cost, all decisions, and what remains to its agency."""
+    with desk.reading() as session:
+        request = queries.get_request_for(session, actor, request_id, Permission.HOSTING_READ)
+        shown = _request(session, request)
+    desk.note_read(actor, "request.read", request.id, request.agency_id)
+    set_tag(response, _version(request))
+    return shown
+
+
+@router.post("/requests/{request_id}/approve")
+def approve_request(
+    desk: DeskDep, actor: Decider, http: HttpRequest, request_id: str, body: ApproveIn
+) -> RequestDetailOut:
+    """Approve exactly the plan whose hash is sent; nobody approves what they asked for."""
+
+    def act(session: Session) -> RequestDetailOut:
+        _match(session, actor, http, request_id)
+        return _request(
+            session, actions.approve(session, actor, request_id, body.plan_hash, body.reason)
+        )
+
+    return desk.once(http, actor, body, act)
+
+
+@router.post("/requests/{request_id}/reject")
+def reject_request(
+    desk: DeskDep, actor: Decider, http: HttpRequest, request_id: str, body: RejectIn
+) -> RequestDetailOut:
+    """Say no, and why; what was reserved and claimed is free again."""
+
+    def act(session: Session) -> RequestDetailOut:
+        _match(session, actor, http, request_id)
+        return _request(
+            session, actions.reject(session, actor, request_id, body.reason, body.plan_hash)
+        )
+
+    return desk.once(http, actor, body, act)
+
+
+@router.post("/requests/{request_id}/withdraw")
+def withdraw_request(
+    desk: DeskDep, actor: Requester, http: HttpRequest, request_id: str, body: WithdrawIn
+) -> RequestDetailOut:
+    """Take a request of one's agency back that nobody has decided on."""
+
+    def act(session: Session) -> RequestDetailOut:
+        _match(session, actor, http, request_id)
+        return _request(session, actions.withdraw(session, actor, request_id, body.reason))
+
+    return desk.once(http, actor, body, act)
+
+
+@router.get("/hostings")
+def list_hostings(  # each is one thing that the framework gives
+    desk: DeskDep,
+    actor: Reader,
+    agency: OfAgency = None,
+    status: HostingStatus | None = None,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> PageOut[HostingOut]:
+    """List hostings, the newest first; those that are over too."""
+    with desk.reading() as session:
+        filters = _filters(session, actor, agency, status)
+        page: Page[Hosting] = queries.list_hostings(session, filters, cursor, limit)
+        views = queries.view_hostings(session, page.items)
+    _note_list(desk, actor, "hostings.listed", filters)
+    return PageOut(items=[HostingOut.of(view) for view in views], next_cursor=page.next_cursor)
+
+
+@router.get("/hostings/{reference}")
+def show_hosting(
+    desk: DeskDep, actor: Reader, response: Response, reference: str
+) -> HostingDetailOut:
+    """Show a hosting by its id or as `agency:name`."""
+    with desk.reading() as session:
+        hosting = queries.get_hosting_for(session, actor, reference, Permission.HOSTING_READ)
+        shown = _hosting(session, hosting)
+    desk.note_read(actor, "hosting.read", hosting.id, hosting.agency_id)
+    set_tag(response, hosting.generation)
+    return shown
+
+
+@router.post("/hostings/{reference}/end", status_code=202)
+def end_hosting(  # each is one thing that the framework gives
+    desk: DeskDep,
+    actor: Ender,
+    http: HttpRequest,
+    response: Response,
+    reference: str,
+    body: EndIn,
+) -> RequestDetailOut:
+    """Ask for a hosting's end: out of service when approved, destroyed after its time."""
+
+    def act(session: Session) -> RequestDetailOut:
+        if "if-match" in http.headers:
+            hosting = queries.get_hosting_for(session, actor, reference, Permission.HOSTING_END)
+            require_match(http.headers.get("if-match"), hosting.generation)
+        request = actions.submit_end(session, actor, reference, body.reason, terms_of(desk))
+        return _request(session, request)
+
+    made = desk.once(http, actor, body, act)
+    _point_to(response, made)
+    return made
+
+
+@router.post("/wishes/plan", tags=["wishes"])
+def plan_wishes(desk: DeskDep, actor: Requester, http: HttpRequest, body: TenantFile) -> WishesOut:
+    """Say what a tenant.yml would ask for, and what it would cost; nothing is kept of it."""
+
+    def act(session: Session) -> WishesOut:
+        # Done in earnest and undone, so that the answer is what `apply` would come to.
+        with session.begin_nested() as trial:
+            answer = _wishes(session, actor, body, desk)
+            trial.rollback()
+        return _without_ids(answer)
+
+    return desk.once(http, actor, body, act)
+
+
+@router.post("/wishes/apply", status_code=202, tags=["wishes"])
+def apply_wishes(desk: DeskDep, actor: Requester, http: HttpRequest, body: TenantFile) -> WishesOut:
+    """Ask for all of a tenant.yml that isn't there; applied again it asks for nothing."""
+    return desk.once(http, actor, body, lambda session: _wishes(session, actor, body, desk))
+
+
+def terms_of(desk: Desk) -> actions.Terms:
+    """Return the terms on which this installation takes requests."""
+    return actions.Terms(desk.zone, desk.retention_days, actions.installed_policy())
+
+
+def _filters(session: Session, actor: Actor, slug: str | None, status: str | None) -> Filters:
+    if slug is None:
+        return Filters(actor.agencies_with(Permission.HOSTING_READ), status)
+    agency = tenancy.get_agency_for(session, actor, slug, Permission.HOSTING_READ)
+    return Filters({agency.id}, status)
+
+
+def _note_list(desk: Desk, actor: Actor, action: str, filters: Filters) -> None:
+    if filters.agencies is None:
+        desk.note_read(actor, action, "agencies", None)
+        return
+    for agency_id in filters.agencies:
+        desk.note_read(actor, action, agency_id, agency_id)
+
+
+def _match(session: Session, actor: Actor, http: HttpRequest, request_id: str) -> None:
+    if "if-match" not in http.headers:
+        return  # the plan's hash, or the request's state, guards the change already
+    request = queries.get_request_for(session, actor, request_id, Permission.HOSTING_READ)
+    if request.status in OPEN:
+        require_match(http.headers.get("if-match"), _version(request))
+
+
+def _version(request: Request) -> str:
+    return f"{request.version}-{request.status}"
+
+
+def _point_to(response: Response, made: RequestDetailOut) -> None:
+    response.headers["Location"] = f"/v1/requests/{made.id}"
+
+
+def _request(session: Session, request: Request) -> RequestDetailOut:
+    agency = session.get_one(Agency, request.agency_id)
+    return RequestDetailOut.whole(
+        queries.view_requests(session, [request])[0],
+        queries.list_decisions(session, request.id),
+        _remaining(session, agency),
+    )
+
+
+def _hosting(session: Session, hosting: Hosting) -> HostingDetailOut:
+    place = queries.placement_of(session, hosting)
+    pending = queries.find_open_request(session, hosting.id)
+    return HostingDetailOut(
+        **HostingOut.of(queries.view_hostings(session, [hosting])[0]).model_dump(),
+        region=place.region,
+        tenant=place.tenant,
+        image_digest=hosting.image_digest,
+        open_request=pending.id if pending is not None else None,
+    )
+
+
+def _remaining(session: Session, agency: Agency) -> list[ResourceUse]:
+    budget = tenancy.find_budget(session, agency.id)
+    limits = tenancy.quotas_of(session, agency.id)
+    limits[Resource.COST] = budget.micros_per_hour if budget else 0
+    return UsageOut.of(agency, limits, tenancy.used_by(session, agency.id)).resources
+
+
+def _wishes(session: Session, actor: Actor, file: TenantFile, desk: Desk) -> WishesOut:
+    granted = actions.apply_wishes(session, actor, file, terms_of(desk))
+    agency = tenancy.get_agency_for(session, actor, file.agency, Permission.HOSTING_REQUEST)
+    return WishesOut(
+        agency=agency.slug,
+        changed=sum(one.request is not None for one in granted),
+        items=[_wish(session, one) for one in granted],
+        remaining=_remaining(session, agency),
+    )
+
+
+def _wish(session: Session, granted: actions.Granted) -> WishOut:
+    hosting = granted.hosting
+    request = None
+    if granted.request is not None:
+        request = RequestOut.of(queries.view_requests(session, [granted.request])[0])
+    is_approved = request is not None and request.status == RequestStatus.APPROVED
+    return WishOut(
+        name=hosting.name,
+        verdict="unchanged" if request is None else "request",
+        hosting=hosting.id,
+        status=HostingStatus(hosting.status),
+        request=request,
+        plan=request.plan if request else None,
+        approved_by=request.policy.rule if request and is_approved and request.policy else None,
+    )
+
+
+def _without_ids(answer: WishesOut) -> WishesOut:
+    items = [
+        item
+        if item.verdict == "unchanged"
+        else item.model_copy(update={"hosting": None, "status": None, "request": None})
+        for item in answer.items
+    ]
+    return answer.model_copy(update={"items": items})

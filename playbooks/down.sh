@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 
 [[ $EUID -eq 0 ]] || fail "What root started, root stops: sudo make ${1:-down}"
 
+readonly LOCALD=$PREFIX/venv/lib/python3.11/site-packages/control_plane/locald
+
 stop_processes() {
     if [[ -d /run/systemd/system && -e "/etc/systemd/system/$INSTANCE.service" ]]; then
         systemctl stop "$INSTANCE"
@@ -40,9 +42,17 @@ remove_files() {
     rm -rf "$CONFIG" "$RUN" "/var/lib/$INSTANCE" "/var/cache/$INSTANCE" "$PREFIX"
 }
 
+# Containers, mounts, loop devices, cgroups and namespaces, as far as there are any.
+stop_tenants() {
+    /usr/bin/python3 -IS "$LOCALD/clean.py" --instance "$INSTANCE" "$@"
+}
+
 if [[ -e "$RUN/supervisord.pid" ]]; then phase "stop the processes" stop_processes; fi
 if [[ ${1:-} == clean ]]; then
+    if [[ -d $LOCALD ]]; then phase "remove the tenants" stop_tenants --data --images; fi
     phase "remove files and settings" remove_files
     phase "remove users" remove_users
     rm -rf "/var/log/$INSTANCE"
+elif [[ -d $LOCALD ]]; then
+    phase "stop the tenants" stop_tenants
 fi

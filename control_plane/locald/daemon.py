@@ -39,13 +39,18 @@ class Configuration:
 
     @classmethod
     def read(cls) -> "Configuration":
-        """Read EDUBBA_INSTANCE, _STATE_DIR, _RUN_DIR and _LOCALD_USERS (names, comma-separated)."""
+        """Read EDUBBA_INSTANCE, _STATE_DIR, _RUN_DIR and _LOCALD_USERS.
+
+        The last are names, or uids that need no entry (their group has the same number), with
+        commas between them.
+        """
         instance = os.environ.get("EDUBBA_INSTANCE", "edubba")
         folders = [os.environ.get(f"EDUBBA_{kind}_DIR") for kind in ("STATE", "RUN")]
         names = Names.of(instance, *(Path(folder) if folder else None for folder in folders))
         wanted = os.environ.get("EDUBBA_LOCALD_USERS", f"{instance}-worker").split(",")
-        known = [user for user in pwd.getpwall() if user.pw_name in wanted]
-        return cls(names, {user.pw_uid: user.pw_gid for user in known})
+        numbers = {int(user): int(user) for user in wanted if user.isdecimal()}
+        known = {user.pw_uid: user.pw_gid for user in pwd.getpwall() if user.pw_name in wanted}
+        return cls(names, numbers | known)
 
 
 def check_prefix(folder: Path) -> None:

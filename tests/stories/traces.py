@@ -23,6 +23,19 @@ def list_processes(instance: str) -> list[str]:
     return found
 
 
+def list_commands(part: str) -> list[str]:
+    """Return the processes that have this in their command line."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except (FileNotFoundError, ProcessLookupError):  # it ended while we looked
+            continue
+        if part in command:
+            found.append(f"{process.name} {command}")
+    return found
+
+
 def list_mounts(instance: str) -> list[str]:
     """Return what is mounted below the directories of the instance, and its namespaces' handles."""
     marks = (f"/{instance}/", f"/netns/{instance}-")

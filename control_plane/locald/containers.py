@@ -113,5 +113,5 @@ class Containers:
         """Return the handle of a running server's network. Raises Trouble if it is not running."""
         found = self.find(server_id)
         if found is None or found.status not in {"created", "running"}:
-            raise Trouble("server_not_running", server=server_id)
+            raise Trouble("server_unreachable", server=server_id)
         return Path(f"/proc/{found.pid}/ns/net")

@@ -7,6 +7,7 @@ from pathlib import Path
 from control_plane.locald.commands import CommandFailed, attempt, run
 from control_plane.locald.faults import Trouble
 from control_plane.locald.mounts import is_mounted
+from control_plane.locald.state import write_durably
 
 _MIB = 1 << 20
 # A sparse file promises more than it takes. Below this the host could not keep what it promised
@@ -16,26 +17,33 @@ _E2FSCK_MENDED = 1  # e2fsck's exit status: errors were found and corrected
 _JOURNAL_MIB = 4
 
 
-def ensure_disk(image: Path, size_mib: int, point: Path) -> None:
-    """Make the disk if there is none, let it grow if it shall, mount it.
+def _size_file(image: Path) -> Path:
+    return image.with_suffix(".mib")
 
+
+def must_grow(image: Path, size_mib: int) -> bool:
+    """Whether the disk was agreed to be larger than it is."""
+    return image.exists() and int(_size_file(image).read_text()) < size_mib
+
+
+def ensure_disk(image: Path, size_mib: int, point: Path) -> None:
+    """Make the disk if there is none, mount it; let it grow before, if it shall.
+
+    A mounted one does not grow: that would need CAP_SYS_RESOURCE, which a host may lack.
     Raises Trouble (`host_disk_full`, `disk_damaged`).
     """
+    if is_mounted(point):
+        return
     if not image.exists():
         _format(image, size_mib)
-    grows = image.stat().st_size < size_mib * _MIB
-    if grows:
+    _check(image)
+    if must_grow(image, size_mib):
         os.truncate(image, size_mib * _MIB)
-    if not is_mounted(point):
-        _check(image)
-        if grows:
-            run(["resize2fs", str(image)])
-        point.mkdir(parents=True, exist_ok=True)
-        run(["mount", "-o", "loop,nosuid,nodev,noatime", str(image), str(point)])
-    elif grows:
-        device = run(["findmnt", "-n", "-o", "SOURCE", str(point)]).strip()
-        run(["losetup", "-c", device])
-        run(["resize2fs", device])
+        attempt(["e2fsck", "-f", "-p", str(image)], timeout_s=300)  # resize2fs insists on it
+        run(["resize2fs", str(image)], timeout_s=300)
+        write_durably(_size_file(image), str(size_mib))
+    point.mkdir(parents=True, exist_ok=True)
+    run(["mount", "-o", "loop,nosuid,nodev,noatime", str(image), str(point)])
 
 
 def _format(image: Path, size_mib: int) -> None:
@@ -49,6 +57,7 @@ def _format(image: Path, size_mib: int) -> None:
         file.truncate(size_mib * _MIB)
     journal = ["-J", f"size={_JOURNAL_MIB}"] if size_mib >= 4 * _JOURNAL_MIB else []
     run(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1", *journal, str(new)])
+    write_durably(_size_file(image), str(size_mib))
     new.rename(image)
 
 

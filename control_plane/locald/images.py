@@ -51,8 +51,8 @@ def list_images(folder: Path) -> list[Image]:
 
 
 def get_image(folder: Path, digest: str) -> Image:
-    """Return an image by its digest. Raises Refusal (`image_unknown`)."""
+    """Return an image by its digest. Raises Refusal (`image_missing`)."""
     for path in folder.glob(f"*/{digest.removeprefix('sha256:')}.json"):
         if path.with_suffix("").is_dir():
             return _read(path)
-    raise Refusal("image_unknown", image=digest)
+    raise Refusal("image_missing", image=digest)

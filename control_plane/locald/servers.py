@@ -61,7 +61,7 @@ class Servers:
         """Remember the wish; the caller holds the tenant's lock. Raises Refusal."""
         get_image(self._names.images_dir, spec.image)
         if self.records.find_tenant(spec.tenant_id) is None:
-            raise Refusal("tenant_unknown", tenant=spec.tenant_id)
+            raise Refusal("tenant_missing", tenant=spec.tenant_id)
         self.records.save_server(spec)
 
     def ensure(self, spec: Server) -> Fact:
@@ -190,7 +190,7 @@ class Servers:
         """Try from inside the server what it must not reach. Raises Trouble if it isn't running."""
         spec = self.records.find_server(server_id)
         if spec is None:
-            raise Refusal("server_unknown", server=server_id)
+            raise Trouble("server_unreachable", server=server_id)
         image = get_image(self._names.images_dir, spec.image)
         inside = self.containers.network_namespace(server_id)
         others = [o for o in self.records.list_servers() if o.server_id != server_id]

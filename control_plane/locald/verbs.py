@@ -159,10 +159,10 @@ class Verbs:
         """Return a running server's image. Raises Refusal or Trouble."""
         spec = self._records.find_server(server_id)
         if spec is None:
-            raise Refusal("server_unknown", server=server_id)
+            raise Trouble("server_unreachable", server=server_id)
         found = self._servers.containers.find(server_id)
         if found is None or found.status != "running":
-            raise Trouble("server_not_running", server=server_id)
+            raise Trouble("server_unreachable", server=server_id)
         return get_image(self._names.images_dir, spec.image)
 
     def _receive(self, request: Request, handles: list[int]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ _ANSWER_MAX = 64 << 20  # 10,000 objects are 2 MB
 _OUTPUT_MAX = 32 << 20  # 200,000 missing digests are 13 MB
 _TIMEOUT_S = 120.0  # longer than the daemon waits for any part of a server
 _LONG_S = 2000.0  # longer than the daemon lets a receiver run
-_AGAIN = frozenset({"missing_blobs", "stream_cut"})  # the next try sends what is missing
+_AGAIN = frozenset({"stream_cut"})  # the next try finds out what is missing
 
 Write = Callable[[bytes], object]
 Feed = Callable[[Write], None]
@@ -157,7 +157,7 @@ class LocalCloud:
         _answer(self._receive(_Call(server_id, "put", (), fence), feed))
 
     def assemble_release(self, server_id: str, spec: ReleaseSpec, fence: Fence) -> None:
-        """Build the deployment beside the live one. Raises Unavailable (`missing_blobs`)."""
+        """Build the deployment beside the live one. Raises Refused (`blob_missing`)."""
         about = {
             "deployment": spec.deployment_id,
             "manifest": spec.manifest_digest,

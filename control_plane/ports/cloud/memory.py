@@ -7,6 +7,7 @@ lets a test break what breaks in life: `sabotage` changes the world, never the a
 import hashlib
 import json
 import threading
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
@@ -43,6 +44,7 @@ class Server:
     blobs: dict[str, bytes] = field(default_factory=dict)
     releases: dict[str, ReleaseSpec] = field(default_factory=dict)
     live: str | None = None
+    holds_data: bool = False
 
 
 class MemoryCloud:
@@ -74,6 +76,7 @@ class MemoryCloud:
                 raise Refused("tenant_missing", tenant=spec.tenant_id)
             if spec.image not in {image.digest for image in self._images}:
                 raise Refused("image_missing", image=spec.image)
+            self._check_allocation(spec)
             server = self._servers.setdefault(spec.server_id, Server(spec))
             server.spec, server.is_running, server.is_leaking = spec, True, False
             return self.observe_server(spec.server_id)
@@ -106,9 +109,7 @@ class MemoryCloud:
                 for t in self._tenants.values()
             ]
             servers = [
-                CloudObject(
-                    "server", s.spec.server_id, s.spec.tenant_id, self._epoch, bool(s.blobs)
-                )
+                CloudObject("server", s.spec.server_id, s.spec.tenant_id, self._epoch, s.holds_data)
                 for s in self._servers.values()
             ]
             return [*tenants, *servers]
@@ -133,6 +134,8 @@ class MemoryCloud:
 
     def put_blobs(self, server_id: str, blobs: Iterator[tuple[str, Path]], fence: Fence) -> None:
         """Carry blobs into the server, digest by digest."""
+        with self._fenced(fence):
+            self._running(server_id).holds_data = True
         for digest, path in blobs:
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() != digest:
@@ -148,10 +151,13 @@ class MemoryCloud:
         """Build the release beside the live one."""
         with self._fenced(fence):
             server = self._running(server_id)
+            for file in spec.files:
+                _check_path(file.path)
             lacking = {f.digest for f in spec.files} - server.blobs.keys()
             if lacking:
                 raise Refused("blob_missing", digest=min(lacking))
             server.releases[spec.deployment_id] = spec
+            server.holds_data = True
 
     def check_release(self, server_id: str, deployment_id: str, path: str) -> CheckResult:
         """Ask the assembled release for a path."""
@@ -204,6 +210,17 @@ class MemoryCloud:
             }
             return json.dumps({"tenants": sorted(self._tenants), "servers": servers})
 
+    def _check_allocation(self, spec: ServerSpec) -> None:
+        for server in self._servers.values():
+            other = server.spec
+            is_same = other.server_id == spec.server_id
+            if not is_same and other.serial == spec.serial:
+                raise Refused("allocation_taken", serial=spec.serial, by=other.server_id)
+            if is_same and (other.serial, other.tenant_id) != (spec.serial, spec.tenant_id):
+                raise Refused("server_identity_changed", server=spec.server_id)
+            if is_same and other.limits.disk_mib > spec.limits.disk_mib:
+                raise Refused("disk_cannot_shrink", from_mib=other.limits.disk_mib)
+
     def _running(self, server_id: str) -> Server:
         server = self._servers.get(server_id)
         if server is None or not server.is_running:
@@ -218,16 +235,25 @@ class MemoryCloud:
         return self._lock
 
 
+def _check_path(path: str) -> None:
+    parts = path.split("/")
+    is_safe = not any(part in {"", ".", ".."} or "\0" in part for part in parts)
+    if not is_safe or unicodedata.normalize("NFC", path) != path:
+        raise Refused("path_malformed", path=path)
+
+
 def _serve(server: Server, deployment_id: str | None, path: str) -> Served:
     spec = server.releases.get(deployment_id or "")
     if spec is None:
         return 404, {}, b""
     if path == NONCE_PATH:
         return 200, {"content-type": "text/plain"}, spec.nonce.encode()
+    files = {file.path: server.blobs[file.digest] for file in spec.files}
     wanted = path.lstrip("/")
     if not wanted or wanted.endswith("/"):
         wanted += "index.html"
-    for file in spec.files:
-        if file.path == wanted:
-            return 200, {}, server.blobs[file.digest]
-    return 404, {}, b""
+    if wanted in files:
+        return 200, {}, files[wanted]
+    if any(name.startswith(f"{wanted}/") for name in files):
+        return 301, {"location": f"/{wanted}/"}, b""
+    return 404, {}, files.get("404.html", b"")

@@ -164,7 +164,7 @@ def safe_parts(path: str) -> list[str]:
         or any(unicodedata.category(letter) == "Cc" for letter in path)
         or unicodedata.normalize("NFC", path) != path
     ):
-        raise Trouble("bad_path", path=path[:200])
+        raise Trouble("path_malformed", path=path[:200])
     return parts
 
 
@@ -217,15 +217,15 @@ def _link(blob: Path, path: Path, size: int, made: set[Path]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             made.add(path.parent)
         if blob.stat().st_size != size:
-            raise Trouble("size_mismatch", digest=blob.name)
+            raise Trouble("digest_mismatch", digest=blob.name)
         path.hardlink_to(blob)
     except FileNotFoundError:
-        raise Trouble("missing_blobs", digest=blob.name) from None
+        raise Trouble("blob_missing", digest=blob.name) from None
     except (FileExistsError, NotADirectoryError):
-        raise Trouble("bad_path", path=path.name[:200]) from None
+        raise Trouble("path_malformed", path=path.name[:200]) from None
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise Trouble("bad_path", path=path.name[:200]) from None
+            raise Trouble("path_malformed", path=path.name[:200]) from None
         if error.errno != errno.EMLINK:
             raise
         shutil.copy2(blob, path)  # the same empty file 65,000 times
@@ -235,7 +235,7 @@ def check(deployment: str, path: str) -> dict[str, Any]:
     """Serve a deployment on the inner port and ask it for its nonce and for a path."""
     target = _deployment(deployment)
     if not target.is_dir():
-        raise Trouble("deployment_unknown", deployment=deployment)
+        raise Trouble("release_missing", deployment=deployment)
     _lock()
     _point("staged", deployment)
     try:
@@ -263,7 +263,7 @@ def _ask(path: str) -> tuple[int, bytes]:
 def switch(deployment: str) -> dict[str, Any]:
     """Make a deployment the live one."""
     if not _deployment(deployment).is_dir():
-        raise Trouble("deployment_unknown", deployment=deployment)
+        raise Trouble("release_missing", deployment=deployment)
     _lock()
     before = _pointed("live")
     if before != deployment:

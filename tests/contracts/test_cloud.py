@@ -1,0 +1,420 @@
+"""What every cloud keeps: one suite, memory and real containers on this machine."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+import pytest
+
+from control_plane.kit.errors import Refused, Unavailable
+from control_plane.kit.ids import new_id
+from control_plane.ports.cloud.memory import STATIC_SITE, MemoryCloud, Server
+from control_plane.ports.cloud.port import (
+    Cloud,
+    Fence,
+    ServerSpec,
+    ServerState,
+    Target,
+    TenantSpec,
+)
+from tests.locald.world import LocaldWorld, Release, a_server, running_locald
+
+NONCE_PATH = "/.well-known/edubba/deployment"
+Answer = tuple[int, bytes]
+
+
+class World(Protocol):
+    """A cloud, and the ways to look at it and to break it from outside."""
+
+    @property
+    def cloud(self) -> Cloud: ...
+
+    def get(self, address: IPv4Address, path: str) -> Answer: ...
+
+    def lose_isolation(self, spec: ServerSpec) -> None: ...
+
+    def lose_process(self, spec: ServerSpec) -> None: ...
+
+
+@dataclass
+class Memory:
+    cloud: MemoryCloud = field(default_factory=MemoryCloud)
+
+    def get(self, address: IPv4Address, path: str) -> Answer:
+        status, _, body = self.cloud.serve(address, path)
+        return status, body
+
+    def lose_isolation(self, spec: ServerSpec) -> None:
+        def leak(server: Server) -> None:
+            server.is_leaking = True
+
+        self.cloud.sabotage(spec.server_id, leak)
+
+    def lose_process(self, spec: ServerSpec) -> None:
+        def end(server: Server) -> None:
+            server.is_running = False
+
+        self.cloud.sabotage(spec.server_id, end)
+
+
+@dataclass
+class Local:
+    world: LocaldWorld
+
+    @property
+    def cloud(self) -> Cloud:
+        return self.world.cloud
+
+    def get(self, address: IPv4Address, path: str) -> Answer:
+        status, _, body = self.world.get(address, quote(path))
+        return status, body
+
+    def lose_isolation(self, spec: ServerSpec) -> None:
+        self.world.run_at_edge("nft", "flush", "ruleset")
+
+    def lose_process(self, spec: ServerSpec) -> None:
+        self.world.run_at_edge("kill", "-9", str(self.world.pid_of(spec)))
+
+
+@contextmanager
+def memory_world() -> Iterator[World]:
+    yield Memory()
+
+
+@contextmanager
+def local_world() -> Iterator[World]:
+    with running_locald() as world:
+        yield Local(world)
+
+
+WORLDS = [
+    pytest.param(memory_world, id="memory"),
+    pytest.param(local_world, id="local", marks=pytest.mark.root),
+]
+
+
+@pytest.fixture(scope="module", params=WORLDS)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    make: Callable[[], contextmanager[World]] = request.param  # type: ignore[valid-type]
+    with make() as found:  # type: ignore[attr-defined]
+        yield found
+
+
+@dataclass
+class Stage:
+    """A tenant, and servers in it that are removed again."""
+
+    world: World
+    folder: Path
+    tenant_id: str = field(default_factory=lambda: new_id("ten"))
+    fence: Fence = field(default_factory=lambda: Fence(new_id("lif"), 7))
+    specs: list[ServerSpec] = field(default_factory=list)
+    serials: "Iterator[int]" = field(default_factory=lambda: iter(range(1, 100)))
+
+    @property
+    def cloud(self) -> Cloud:
+        return self.world.cloud
+
+    def a_spec(self) -> ServerSpec:
+        image = next(iter(self.cloud.list_images())).digest
+        spec = a_server(self.tenant_id, image, next(self.serials))
+        self.specs.append(spec)
+        return spec
+
+    def a_server(self) -> ServerSpec:
+        spec = self.a_spec()
+        self.cloud.ensure_server(spec, self.fence)
+        return spec
+
+    def a_release(self, **contents: bytes) -> Release:
+        named = {name.replace("__", "."): content for name, content in contents.items()}
+        return Release(self.folder, named)
+
+    def get(self, spec: ServerSpec, path: str) -> Answer:
+        return self.world.get(spec.address, path)
+
+
+@pytest.fixture
+def stage(world: World, tmp_path: Path) -> Iterator[Stage]:
+    found = Stage(world, tmp_path)
+    world.cloud.ensure_tenant(TenantSpec(found.tenant_id, new_id("agy")), found.fence)
+    yield found
+    newest = Fence(found.fence.life_id, 1_000)
+    for spec in found.specs:
+        world.cloud.destroy_server(spec.server_id, newest)
+    world.cloud.destroy_tenant(found.tenant_id, newest)
+
+
+def test_a_server_is_made_once_and_adopted_ever_after(stage: Stage) -> None:
+    spec = stage.a_spec()
+    assert stage.cloud.observe_server(spec.server_id).state is ServerState.ABSENT
+    first = stage.cloud.ensure_server(spec, stage.fence)
+    assert first == stage.cloud.ensure_server(spec, stage.fence)
+    assert first == stage.cloud.observe_server(spec.server_id)
+    assert (first.state, first.address, first.image) == (
+        ServerState.RUNNING,
+        spec.address,
+        spec.image,
+    )
+
+
+def test_a_release_is_served_byte_for_byte_with_its_nonce(stage: Stage) -> None:
+    spec = stage.a_server()
+    content = bytes(range(256)) * 300
+    release = Release(
+        stage.folder,
+        {"index.html": b"<h1>Ur</h1>", "صور/خريطة.bin": content, "a/b/index.html": b"deep"},
+    )
+    release.deploy(stage.cloud, spec.server_id, stage.fence)
+    assert stage.get(spec, "/") == (200, b"<h1>Ur</h1>")
+    assert stage.get(spec, "/صور/خريطة.bin") == (200, content)
+    assert stage.get(spec, "/a/b/") == (200, b"deep")
+    assert stage.get(spec, "/a/b")[0] == 301
+    assert stage.get(spec, NONCE_PATH) == (200, release.nonce.encode())
+    assert stage.get(spec, "/absent")[0] == 404
+
+
+def test_the_sites_own_page_tells_that_a_page_is_not_there(stage: Stage) -> None:
+    spec = stage.a_server()
+    stage.a_release(index__html=b"x", **{"404__html": "غير موجود".encode()}).deploy(
+        stage.cloud, spec.server_id, stage.fence
+    )
+    assert stage.get(spec, "/absent") == (404, "غير موجود".encode())
+
+
+def test_only_missing_blobs_are_carried(stage: Stage) -> None:
+    spec = stage.a_server()
+    first = stage.a_release(index__html=b"one", same__css=b"same")
+    second = stage.a_release(index__html=b"two", same__css=b"same")
+    assert len(first.put(stage.cloud, spec.server_id, stage.fence)) == 2
+    assert len(second.put(stage.cloud, spec.server_id, stage.fence)) == 1
+    assert second.put(stage.cloud, spec.server_id, stage.fence) == frozenset()
+
+
+def test_an_assembled_release_is_not_live_until_switched_and_may_be_switched_back(
+    stage: Stage,
+) -> None:
+    spec, cloud = stage.a_server(), stage.cloud
+    old, new = stage.a_release(index__html=b"old"), stage.a_release(index__html=b"new")
+    old.deploy(cloud, spec.server_id, stage.fence)
+    new.assemble(cloud, spec.server_id, stage.fence)
+    new.assemble(cloud, spec.server_id, stage.fence)
+    assert stage.get(spec, "/") == (200, b"old")
+    cloud.switch_release(spec.server_id, new.deployment_id, stage.fence)
+    cloud.switch_release(spec.server_id, new.deployment_id, stage.fence)
+    assert stage.get(spec, "/") == (200, b"new")
+    cloud.switch_release(spec.server_id, old.deployment_id, stage.fence)
+    assert stage.get(spec, NONCE_PATH) == (200, old.nonce.encode())
+
+
+def test_a_failed_check_says_what_was_seen_and_leaves_the_old_release_live(stage: Stage) -> None:
+    spec, cloud = stage.a_server(), stage.cloud
+    stage.a_release(index__html=b"old").deploy(cloud, spec.server_id, stage.fence)
+    new = stage.a_release(other__html=b"new")
+    new.assemble(cloud, spec.server_id, stage.fence)
+    failed = cloud.check_release(spec.server_id, new.deployment_id, "/index.html")
+    assert not failed.passed
+    assert "404" in failed.output
+    assert cloud.check_release(spec.server_id, new.deployment_id, "/other.html").passed
+    assert stage.get(spec, "/") == (200, b"old")
+
+
+def test_content_that_is_not_what_its_digest_says_is_refused(stage: Stage) -> None:
+    spec = stage.a_server()
+    digest, path = next(iter(stage.a_release(index__html=b"true").blobs().items()))
+    path.write_bytes(b"else")
+    with pytest.raises(Refused) as refused:
+        stage.cloud.put_blobs(spec.server_id, iter([(digest, path)]), stage.fence)
+    assert refused.value.code == "digest_mismatch"
+    assert stage.cloud.list_missing_blobs(spec.server_id, [digest]) == {digest}
+
+
+def test_a_full_disk_is_a_clear_refusal_and_the_site_stays_up(stage: Stage) -> None:
+    spec, cloud = stage.a_server(), stage.cloud
+    stage.a_release(index__html=b"up").deploy(cloud, spec.server_id, stage.fence)
+    blobs = stage.a_release(large__bin=b"\1" * (spec.limits.disk_mib * 1024 * 1024)).blobs()
+    with pytest.raises(Refused) as refused:
+        cloud.put_blobs(spec.server_id, iter(blobs.items()), stage.fence)
+    assert refused.value.code == "disk_full"
+    assert stage.get(spec, "/") == (200, b"up")
+    stage.a_release(index__html=b"next").deploy(cloud, spec.server_id, stage.fence)
+    assert stage.get(spec, "/") == (200, b"next")
+
+
+@pytest.mark.parametrize("path", ["../up", "/absolute", "a//b", "a/./b", "", "cafe\u0301", "a/\0"])
+def test_a_path_that_leads_elsewhere_is_refused(stage: Stage, path: str) -> None:
+    spec = stage.a_server()
+    release = Release(stage.folder, {path: b"evil"})
+    release.put(stage.cloud, spec.server_id, stage.fence)
+    with pytest.raises(Refused) as refused:
+        stage.cloud.assemble_release(spec.server_id, release.spec, stage.fence)
+    assert refused.value.code == "path_malformed"
+
+
+def test_a_release_without_its_blobs_is_refused(stage: Stage) -> None:
+    spec = stage.a_server()
+    release = stage.a_release(index__html=b"never sent")
+    with pytest.raises(Refused) as refused:
+        stage.cloud.assemble_release(spec.server_id, release.spec, stage.fence)
+    assert refused.value.code == "blob_missing"
+    with pytest.raises(Refused) as refused:
+        stage.cloud.switch_release(spec.server_id, release.deployment_id, stage.fence)
+    assert refused.value.code == "release_missing"
+
+
+def test_pruning_keeps_the_live_release_and_those_that_are_named(stage: Stage) -> None:
+    spec, cloud = stage.a_server(), stage.cloud
+    gone, kept, live = (stage.a_release(index__html=text) for text in (b"1", b"2", b"3"))
+    for release in (gone, kept, live):
+        release.deploy(cloud, spec.server_id, stage.fence)
+    cloud.prune_releases(spec.server_id, [kept.deployment_id], stage.fence)
+    assert stage.get(spec, "/") == (200, b"3")
+    assert cloud.list_missing_blobs(spec.server_id, gone.blobs()) == gone.blobs().keys()
+    cloud.switch_release(spec.server_id, kept.deployment_id, stage.fence)
+    assert stage.get(spec, "/") == (200, b"2")
+    with pytest.raises(Refused):
+        cloud.switch_release(spec.server_id, gone.deployment_id, stage.fence)
+
+
+def test_a_stopped_server_keeps_its_data(stage: Stage) -> None:
+    spec, cloud = stage.a_server(), stage.cloud
+    stage.a_release(index__html=b"kept").deploy(cloud, spec.server_id, stage.fence)
+    for _ in range(2):
+        cloud.stop_server(spec.server_id, stage.fence)
+        assert cloud.observe_server(spec.server_id).state is ServerState.STOPPED
+    with pytest.raises(Unavailable):
+        cloud.list_missing_blobs(spec.server_id, [])
+    assert cloud.ensure_server(spec, stage.fence).state is ServerState.RUNNING
+    assert stage.get(spec, "/") == (200, b"kept")
+
+
+def test_a_dead_process_is_seen_and_mended_with_its_data(stage: Stage) -> None:
+    spec, cloud = stage.a_server(), stage.cloud
+    stage.a_release(index__html=b"kept").deploy(cloud, spec.server_id, stage.fence)
+    stage.world.lose_process(spec)
+    assert cloud.observe_server(spec.server_id).state is ServerState.STOPPED
+    assert cloud.ensure_server(spec, stage.fence).state is ServerState.RUNNING
+    assert stage.get(spec, "/") == (200, b"kept")
+
+
+def test_destroying_is_final_and_may_be_repeated(stage: Stage) -> None:
+    spec, cloud = stage.a_server(), stage.cloud
+    stage.a_release(index__html=b"gone").deploy(cloud, spec.server_id, stage.fence)
+    for _ in range(2):
+        cloud.destroy_server(spec.server_id, stage.fence)
+        assert cloud.observe_server(spec.server_id).state is ServerState.ABSENT
+    cloud.ensure_server(spec, stage.fence)
+    assert stage.get(spec, "/")[0] == 404
+
+
+def test_a_tenant_with_a_server_in_it_is_not_removed(stage: Stage) -> None:
+    spec = stage.a_server()
+    with pytest.raises(Refused) as refused:
+        stage.cloud.destroy_tenant(stage.tenant_id, stage.fence)
+    assert refused.value.code == "tenant_not_empty"
+    stage.cloud.destroy_server(spec.server_id, stage.fence)
+    for _ in range(2):
+        stage.cloud.destroy_tenant(stage.tenant_id, stage.fence)
+
+
+def test_everything_is_listed_with_its_epoch_and_whether_it_ever_held_data(stage: Stage) -> None:
+    empty, full = stage.a_server(), stage.a_server()
+    stage.a_release(index__html=b"x").put(stage.cloud, full.server_id, stage.fence)
+    stage.cloud.prune_releases(full.server_id, [], stage.fence)
+    found = {item.object_id: item for item in stage.cloud.list_objects()}
+    assert found[stage.tenant_id].kind == "tenant"
+    assert (found[full.server_id].kind, found[full.server_id].epoch) == ("server", 1)
+    assert found[full.server_id].holds_data
+    assert not found[empty.server_id].holds_data
+    assert found[empty.server_id].tenant_id == stage.tenant_id
+
+
+CHANGES: dict[str, Callable[[Cloud, ServerSpec, Release, Fence], None]] = {
+    "ensure_tenant": lambda c, s, _, f: c.ensure_tenant(TenantSpec(s.tenant_id, new_id("agy")), f),
+    "ensure_server": lambda c, s, _, f: (c.ensure_server(s, f), None)[1],
+    "stop_server": lambda c, s, _, f: c.stop_server(s.server_id, f),
+    "destroy_server": lambda c, s, _, f: c.destroy_server(s.server_id, f),
+    "destroy_tenant": lambda c, s, _, f: c.destroy_tenant(s.tenant_id, f),
+    "put_blobs": lambda c, s, r, f: c.put_blobs(s.server_id, iter(r.blobs().items()), f),
+    "assemble_release": lambda c, s, r, f: c.assemble_release(s.server_id, r.spec, f),
+    "switch_release": lambda c, s, r, f: c.switch_release(s.server_id, r.deployment_id, f),
+    "prune_releases": lambda c, s, _, f: c.prune_releases(s.server_id, [], f),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_who_has_lost_the_lease_changes_nothing(stage: Stage, change: str) -> None:
+    spec = stage.a_server()
+    release = stage.a_release(index__html=b"x")
+    release.deploy(stage.cloud, spec.server_id, stage.fence)
+    older = replace(stage.fence, counter=stage.fence.counter - 1)
+    with pytest.raises(Refused) as refused:
+        CHANGES[change](stage.cloud, spec, release, older)
+    assert refused.value.code == "stale_fence"
+    assert stage.get(spec, "/") == (200, b"x")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"image": "sha256:" + "0" * 64}, "image_missing"),
+        ({"tenant_id": new_id("ten")}, "tenant_missing"),
+        ({"server_id": new_id("hst")}, "allocation_taken"),
+    ],
+)
+def test_a_server_that_cannot_be_is_refused(
+    stage: Stage, change: dict[str, str], code: str
+) -> None:
+    spec = stage.a_server()
+    with pytest.raises(Refused) as refused:
+        stage.cloud.ensure_server(replace(spec, **change), stage.fence)  # type: ignore[arg-type]
+    assert refused.value.code == code
+    assert stage.cloud.observe_server(spec.server_id).state is ServerState.RUNNING
+
+
+def test_a_disk_does_not_shrink_but_grows_with_its_data(stage: Stage) -> None:
+    spec, cloud = stage.a_server(), stage.cloud
+    stage.a_release(index__html=b"kept").deploy(cloud, spec.server_id, stage.fence)
+    larger = replace(spec, limits=replace(spec.limits, disk_mib=128))
+    assert cloud.ensure_server(larger, stage.fence).state is ServerState.RUNNING
+    with pytest.raises(Refused) as refused:
+        cloud.ensure_server(spec, stage.fence)
+    assert refused.value.code == "disk_cannot_shrink"
+    stage.a_release(large__bin=b"\1" * (90 << 20)).put(cloud, spec.server_id, stage.fence)
+    assert stage.get(spec, "/") == (200, b"kept")
+
+
+def test_a_server_reaches_nothing_and_the_probe_notices_when_it_does(stage: Stage) -> None:
+    spec, _ = stage.a_server(), stage.a_server()
+    targets = [Target("documentation", "198.51.100.1", 443)]
+    report = stage.cloud.probe_isolation(spec.server_id, targets)
+    assert report.is_isolated, report
+    assert "documentation" in report.tried
+    stage.world.lose_isolation(spec)
+    assert stage.cloud.probe_isolation(spec.server_id, targets).reached
+    stage.cloud.ensure_server(spec, stage.fence)
+    assert stage.cloud.probe_isolation(spec.server_id, targets).is_isolated
+
+
+def test_several_servers_are_made_at_once(stage: Stage) -> None:
+    specs = [stage.a_spec() for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        facts = list(pool.map(lambda spec: stage.cloud.ensure_server(spec, stage.fence), specs))
+    assert [fact.state for fact in facts] == [ServerState.RUNNING] * 4
+
+
+def test_a_server_that_is_not_there_takes_no_content(stage: Stage) -> None:
+    blobs = stage.a_release(index__html=b"x").blobs()
+    with pytest.raises(Unavailable):
+        stage.cloud.put_blobs(new_id("hst"), iter(blobs.items()), stage.fence)
+
+
+def test_the_family_of_static_sites_has_an_image(stage: Stage) -> None:
+    newest = next(iter(stage.cloud.list_images()))
+    assert newest.family == STATIC_SITE.family
+    assert newest.digest.startswith("sha256:")

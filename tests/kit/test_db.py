@@ -42,10 +42,14 @@ def test_a_naive_time_is_refused(db: Database) -> None:
 
 
 def test_an_exception_leaves_nothing_behind(db: Database) -> None:
-    with pytest.raises(LookupError), db.begin() as session:
-        session.add(_pause(clock.now()))
-        session.flush()
-        raise LookupError
+    def fail() -> None:
+        with db.begin() as session:
+            session.add(_pause(clock.now()))
+            session.flush()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
     with db.read() as session:
         assert session.exec(select(EnginePause)).all() == []
 
@@ -66,8 +70,9 @@ def test_reading_and_then_writing_loses_no_update(db: Database) -> None:
     def count_up() -> None:
         for _ in range(20):
             with db.begin() as session:
-                lock = " FOR UPDATE" if db.is_postgresql else ""
-                n = session.connection().execute(text(f"SELECT n FROM counter{lock}")).scalar_one()
+                locked = "SELECT n FROM counter FOR UPDATE"
+                query = locked if db.is_postgresql else "SELECT n FROM counter"
+                n = session.connection().execute(text(query)).scalar_one()
                 session.connection().execute(text("UPDATE counter SET n = :n"), {"n": n + 1})
 
     threads = [threading.Thread(target=count_up) for _ in range(5)]

@@ -1,11 +1,11 @@
 """Ids name their type, sort by birth and fit the column."""
 
+import itertools
+
 from control_plane.kit.ids import ID_MAX_LENGTH, ID_PATTERN, is_id, new_id
 
 
 def test_ids_of_later_things_sort_behind() -> None:
-    import itertools
-
     born = [new_id("hst") for _ in range(200)]
     stamps = [text[:14] for text in born]  # the prefix and the 48 bits of milliseconds
     assert all(a <= b for a, b in itertools.pairwise(stamps))

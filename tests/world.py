@@ -77,7 +77,7 @@ def life_of(db: Database, hosting: Hosting) -> Life:
 
 def a_stopped_life(db: Database, agency: Agency, code: str = "image_missing") -> Life:
     """Write a hosting whose life has stopped with a code."""
-    life_id = life_of(db, a_hosting_row(db, agency)).id
+    life_id = life_of(db, a_hosting_row(db, agency, HostingStatus.FAILED)).id
     with db.begin() as session:
         life = session.get_one(Life, life_id)
         life.state, life.failure_code, life.failure_facts = LifeState.STOPPED, code, {}

@@ -7,16 +7,16 @@ that reading and then writing inside it can't lose a race. Nothing foreign happe
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import DateTime, Dialect, MetaData, Text, create_engine, event, text
 from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.types import JSON, TypeDecorator
 from sqlmodel import Session, SQLModel
 
 from control_plane.kit import clock
-from control_plane.kit.errors import Unavailable
+from control_plane.kit.errors import Problem, Unavailable
 
 # Alembic needs to find a constraint by name to change it.
 SQLModel.metadata.naming_convention = {
@@ -31,6 +31,15 @@ METADATA: MetaData = SQLModel.metadata
 POOL_SIZE = 10  # writes and inline reads; the web's thread pool is no larger, see `kit.http`
 BUSY_TIMEOUT_MS = 10_000
 STATEMENT_TIMEOUT_MS = 15_000
+
+
+class ValueUnstorable(Problem):
+    """Something sent is a value that the database has no room for."""
+
+    code: ClassVar[str] = "value_unstorable"
+    status: ClassVar[int] = 422
+    title: ClassVar[str] = "A value that was sent can't be stored"
+    mend: ClassVar[str] = "Remove control characters, and check whether a number is too large."
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -102,6 +111,8 @@ class Database:
                 yield session
         except OperationalError as error:
             raise Unavailable("database_unavailable") from error
+        except DataError as error:  # a NUL in a text, a number beyond the column's range
+            raise ValueUnstorable from error
 
     def close(self) -> None:
         """Give all connections back."""

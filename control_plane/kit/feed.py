@@ -75,8 +75,12 @@ class Feed(Generic[Item]):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-            for queue in list(self._queues):
-                self._cut_off(queue)
+            self.close()
+
+    def close(self) -> None:
+        """Cut all streams off."""
+        for queue in list(self._queues):
+            self._cut_off(queue)
 
     async def _run(self) -> None:
         since = time.time() - OVERLAP_S

@@ -1,7 +1,6 @@
 """Keyset pages: a cursor is the last row's sort key, so that pages stay right while rows come."""
 
 import base64
-import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -47,9 +46,11 @@ def decode_cursor(cursor: str | None) -> str | None:
     """Return the sort key that a cursor holds. Raises CursorInvalid."""
     if cursor is None:
         return None
+    padding = "=" * (-len(cursor) % 4)
     try:
-        return base64.b64decode(
-            cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
-        ).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+        key = base64.b64decode(cursor + padding, altchars=b"-_", validate=True).decode()
+    except ValueError as error:  # not base 64, not ASCII, or not UTF-8 inside
         raise CursorInvalid from error
+    if not key.isprintable():
+        raise CursorInvalid
+    return key

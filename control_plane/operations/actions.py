@@ -7,6 +7,7 @@ from sqlmodel import Session
 
 from control_plane.engine import lives
 from control_plane.engine.models import Life, LifeState
+from control_plane.hosting import actions as hosting_actions
 from control_plane.hosting.models import Hosting
 from control_plane.kit import metrics
 from control_plane.ledger import actions as ledger
@@ -43,7 +44,7 @@ def abandon_life(session: Session, actor_id: str, life_id: str, reason: str) -> 
     hosting = session.get_one(Hosting, life.subject_id)
     if hosting.active_at is not None:
         raise LifeHoldsData(hosting=hosting.id)
-    lives.request_ending(session, life.kind, life.subject_id)
+    hosting_actions.abandon(session, actor_id, hosting.id, reason)
     lives.add_event(session, life.id, life.step, "life_abandoned", {"reason": reason})
     _log(session, actor_id, "life.abandoned", life, reason)
     session.refresh(life)

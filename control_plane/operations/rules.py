@@ -50,6 +50,15 @@ STOPS: dict[str, Stop] = {
         "The tenant can't be removed while a server is in it", _WAITS, _TELL_CENTRE
     ),
     "server_missing": Stop("The server is not there any more", _WAITS, _TELL_CENTRE),
+    "allocation_taken": Stop(
+        "Another server has the addresses that were allocated", _WAITS, _OPERATOR_RETRIES
+    ),
+    "server_identity_changed": Stop(
+        "A server of this name is there with another identity", _WAITS, _OPERATOR_RETRIES
+    ),
+    "disk_cannot_shrink": Stop(
+        "The disk of a server can grow, not shrink", _WAITS, "Ask for at least the present size."
+    ),
     "stale_fence": Stop(
         "Two workers wanted to change the same thing; the older one was refused",
         _WAITS,

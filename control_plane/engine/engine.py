@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, assert_never
 
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, or_, select, update
 
+from control_plane.engine.bell import Bell, SilentBell, ringing
 from control_plane.engine.lives import EVERY_KIND, add_event
 from control_plane.engine.models import EnginePause, Life, LifeState
 from control_plane.engine.outcome import Again, Done, Failed, Go, Outcome
 from control_plane.engine.registry import Claim, Flow, Registry
 from control_plane.kit import metrics
 from control_plane.kit.db import Database, database_now
-from control_plane.kit.errors import Refused, Unavailable
+from control_plane.kit.errors import Problem, Refused, Unavailable
 from control_plane.kit.log import get_log
 from control_plane.ports.bundle import Ports
 from control_plane.ports.cloud.port import Fence
@@ -26,6 +27,7 @@ log = get_log("engine")
 LEASE = timedelta(seconds=90)  # longer than the longest step: deliveries are cut to 30 s pieces
 MAX_STEPS_PER_CALL = 25  # then the sweep takes over, so that one life can't hold a thread
 MAX_CRASHES = 6  # a step that raised what nobody foresaw so often in a row stops its life
+CRASHED = "step_crashed"
 FIRST_BACK_OFF = timedelta(milliseconds=250)
 LONGEST_BACK_OFF = timedelta(seconds=60)
 
@@ -67,31 +69,66 @@ class StepContext:
 
 
 class Engine:
-    """Runs steps; safe to use from several threads and several processes at once."""
+    """Runs steps; safe to use from several threads and several processes at once.
 
-    def __init__(self, db: Database, ports: Ports, registry: Registry, holder: str) -> None:
+    `holder` names this process in the leases it takes; `bell` is rung for the lives that outcomes
+    wake.
+    """
+
+    def __init__(
+        self, db: Database, ports: Ports, registry: Registry, holder: str, bell: Bell | None = None
+    ) -> None:
         self._db, self._ports, self._registry, self._holder = db, ports, registry, holder
+        self._bell: Bell = bell or SilentBell()
+        self._running: set[str] = set()
 
     def advance(self, life_id: str) -> int:
-        """Run the life's steps while it is due at once; return how many ran."""
+        """Run the life's steps while it is due at once; return how many ran.
+
+        Without a database nothing runs, nothing is lost and nothing is raised.
+        """
         for done in range(MAX_STEPS_PER_CALL):
-            if not self.run_step(life_id):
+            try:
+                if not self.run_step(life_id):
+                    return done
+            except Unavailable as error:
+                log.warning("database_away", life=life_id, code=error.code)
                 return done
         return MAX_STEPS_PER_CALL
 
     def run_step(self, life_id: str) -> bool:
-        """Claim the life and run one step. False if it was not ours to run."""
-        claim = self._claim(life_id)
-        if claim is None:
-            return False
-        flow = self._registry.find(claim.kind, claim.flow_version)
-        if flow is None:  # the claim asked for a known flow
-            msg = f"no flow {claim.kind} {claim.flow_version}"
-            raise LookupError(msg)
+        """Claim the life and run one step. False if it was not ours to run.
+
+        Raises: Unavailable where the database is away; the lease then waits to be released.
+        """
+        self._running.add(life_id)
+        try:
+            claimed = self._claim(life_id)
+            return claimed is not None and self._run(*claimed)
+        finally:
+            self._running.discard(life_id)
+
+    def release_leases(self) -> None:
+        """Give back leases that no step of this process is behind any more.
+
+        For the start of a process that replaces one of the same name, and for the time after the
+        database was away. The counter stays, so an outcome that comes late is still refused.
+        """
+        with self._db.begin() as session:
+            session.connection().execute(
+                update(Life)
+                .where(
+                    col(Life.lease_holder) == self._holder,
+                    col(Life.id).not_in(list(self._running)),
+                )
+                .values(lease_until=None, lease_holder=None)
+            )
+
+    def _run(self, flow: Flow, claim: Claim) -> bool:
         started = time.monotonic()
         outcome = self._effect(flow, claim)
         try:
-            self._record(flow, claim, outcome)
+            outcome = self._record_safely(flow, claim, outcome)
         except StaleOutcomeError:
             metrics.STALE_OUTCOMES.labels(claim.kind).inc()
             log.warning(
@@ -104,16 +141,14 @@ class Engine:
         )
         return True
 
-    def _claim(self, life_id: str) -> Claim | None:
+    def _claim(self, life_id: str) -> tuple[Flow, Claim] | None:
         with self._db.begin() as session:
             now = database_now(session)
             life = session.exec(_claimable(life_id, now)).first()
-            if life is None or self._registry.find(life.kind, life.flow_version) is None:
+            flow = life and self._registry.find(life.kind, life.flow_version)
+            if life is None or flow is None or _is_paused(session, life.kind):
                 return None
-            if _is_paused(session, life.kind):
-                return None
-            flow = self._registry.find(life.kind, life.flow_version)
-            if flow and life.ending_at and not life.is_winding_down:
+            if life.ending_at and not life.is_winding_down:
                 _enter(life, flow, flow.ending, now, timedelta())
                 life.is_winding_down = True
                 add_event(session, life.id, life.step, "ending_began")
@@ -121,7 +156,7 @@ class Engine:
             life.lease_until = now + LEASE
             life.lease_holder = self._holder
             session.add(life)
-            return _claim_of(life, now)
+            return flow, _claim_of(life, now)
 
     def _effect(self, flow: Flow, claim: Claim) -> Outcome:
         step = flow.steps.get(claim.step)
@@ -131,50 +166,41 @@ class Engine:
             return step.run(StepContext(claim, self._ports, self._db))
         except Unavailable as error:
             return Again(error.code, facts=error.facts)
-        except Refused as error:
+        except (Refused, Problem) as error:
             return Failed(error.code, error.facts)
         except Exception:  # the boundary: whatever a step did not foresee must not kill the worker
-            log.exception("step_crashed", life=claim.life_id, kind=claim.kind, step=claim.step)
-            if claim.attempts + 1 >= MAX_CRASHES:
-                return Failed("step_crashed", {"step": claim.step})
-            return Again("step_crashed")
+            log.exception(CRASHED, life=claim.life_id, kind=claim.kind, step=claim.step)
+            return Again(CRASHED)
+
+    def _record_safely(self, flow: Flow, claim: Claim, outcome: Outcome) -> Outcome:
+        """Record the outcome, or, where its writes can't be, that; return what was recorded."""
+        try:
+            self._record(flow, claim, outcome)
+        except (StaleOutcomeError, Unavailable):
+            raise
+        except Problem as error:
+            outcome = Failed(error.code, error.facts)
+            self._record(flow, claim, outcome)
+        except Exception:  # the same boundary: an outcome's writes are a part of the step
+            log.exception(CRASHED, life=claim.life_id, kind=claim.kind, step=claim.step)
+            outcome = Again(CRASHED)
+            self._record(flow, claim, outcome)
+        return outcome
 
     def _record(self, flow: Flow, claim: Claim, outcome: Outcome) -> None:
-        with self._db.begin() as session:
+        with ringing(self._db, self._bell) as session:
             life = session.exec(
                 select(Life).where(col(Life.id) == claim.life_id).with_for_update()
             ).one()
             if life.lease_counter != claim.counter or life.state != LifeState.LIVE:
                 raise StaleOutcomeError
-            now = database_now(session)
             life.lease_until, life.lease_holder = None, None
-            match outcome:
-                case Go():
-                    self._go(session, flow, life, outcome, now)
-                case Again():
-                    _again(session, life, outcome, now)
-                case Failed():
-                    _stop(session, life, outcome)
-                    if flow.on_stopped is not None:
-                        flow.on_stopped(session, claim, outcome.code, outcome.facts)
-                case Done():
-                    life.state, life.attempts, life.why = LifeState.DONE, 0, None
-                    add_event(session, life.id, life.step, "life_ended")
-                case _:
-                    assert_never(outcome)
+            _apply(session, flow, claim, life, outcome)
             if life.signals != claim.signals and life.state == LifeState.LIVE:
-                life.due_at = now  # a signal came while the step ran
+                life.due_at = database_now(session)  # a signal came while the step ran
             session.add(life)
             session.flush()
             outcome.writes(session)
-
-    def _go(self, session: Session, flow: Flow, life: Life, outcome: Go, now: datetime) -> None:
-        if outcome.step not in flow.steps:
-            msg = f"{flow.kind}: step {life.step} goes to unknown {outcome.step}"
-            raise LookupError(msg)
-        if outcome.step != life.step:
-            add_event(session, life.id, life.step, "step_finished", attempt=life.attempts)
-        _enter(life, flow, outcome.step, now, outcome.after)
 
 
 def _claimable(life_id: str, now: datetime) -> Any:
@@ -219,20 +245,57 @@ def _enter(life: Life, flow: Flow, step: str, now: datetime, after: timedelta) -
     life.why, life.alerted_at = None, None
 
 
+def _apply(session: Session, flow: Flow, claim: Claim, life: Life, outcome: Outcome) -> None:
+    now = database_now(session)
+    match outcome:
+        case Go():
+            _go(session, flow, life, outcome, now)
+        case Again() if _crashed_too_often(life, outcome):
+            _stop(session, flow, claim, life, Failed(CRASHED, {"step": claim.step}))
+        case Again():
+            _again(session, life, outcome, now)
+        case Failed() if life.ending_at and not life.is_winding_down:
+            life.due_at = now  # it was asked to end while the step ran: so it does
+        case Failed():
+            _stop(session, flow, claim, life, outcome)
+        case Done():
+            life.state, life.attempts, life.why = LifeState.DONE, 0, None
+            add_event(session, life.id, life.step, "life_ended")
+        case _:
+            assert_never(outcome)
+
+
+def _go(session: Session, flow: Flow, life: Life, outcome: Go, now: datetime) -> None:
+    if outcome.step not in flow.steps:
+        raise LookupError(f"{flow.kind}: step {life.step} goes to unknown {outcome.step}")
+    if outcome.step != life.step:
+        add_event(session, life.id, life.step, "step_finished", attempt=life.attempts)
+    _enter(life, flow, outcome.step, now, outcome.after)
+
+
+def _crashed_too_often(life: Life, outcome: Again) -> bool:
+    return outcome.why == CRASHED == life.why and life.attempts + 1 >= MAX_CRASHES
+
+
 def _again(session: Session, life: Life, outcome: Again, now: datetime) -> None:
-    life.attempts += 1
+    # Crashes are counted apart from waits: one after a long wait must not stop the life.
+    is_first_crash = outcome.why == CRASHED != life.why
+    life.attempts = 1 if is_first_crash else life.attempts + 1
     if life.why != outcome.why:
-        add_event(session, life.id, life.step, outcome.why, outcome.facts, life.attempts)
+        facts = _plain(outcome.facts)
+        add_event(session, life.id, life.step, outcome.why, facts, life.attempts)
     life.why = outcome.why
     life.due_at = now + (back_off(life.attempts) if outcome.after is None else outcome.after)
 
 
-def _stop(session: Session, life: Life, outcome: Failed) -> None:
+def _stop(session: Session, flow: Flow, claim: Claim, life: Life, outcome: Failed) -> None:
     life.state, life.why = LifeState.STOPPED, None
     life.failure_code, life.failure_facts = outcome.code, _plain(outcome.facts)
     add_event(
         session, life.id, life.step, "life_stopped", {"code": outcome.code, **life.failure_facts}
     )
+    if flow.on_stopped is not None:
+        flow.on_stopped(session, claim, outcome.code, life.failure_facts)
 
 
 def back_off(attempt: int) -> timedelta:

@@ -7,11 +7,12 @@ session (`rung`), and the caller's transaction rings the bell for it after the c
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlmodel import Session, col, select, update
+from sqlalchemy import literal
+from sqlmodel import Session, col, func, select, update
 
 from control_plane.engine.birth import DEFAULT_DEADLINE, Birth
 from control_plane.engine.models import EnginePause, Life, LifeState, TimelineEvent
-from control_plane.kit.db import database_now
+from control_plane.kit.db import UtcDateTime, database_now
 from control_plane.kit.ids import new_id
 
 _RUNG = "rung_lives"
@@ -65,17 +66,17 @@ def ring_life(session: Session, kind: str, subject_id: str) -> None:
 
 def request_ending(session: Session, kind: str, subject_id: str) -> bool:
     """Ask the life to end: looked at before its next step, also if it had stopped."""
-    return _wake(
-        session,
-        kind,
-        subject_id,
-        {
-            "ending_at": database_now(session),
-            "state": LifeState.LIVE,
-            "attempts": 0,
-            "failure_code": None,
-        },
-    )
+    now = database_now(session)
+    changes = {
+        "ending_at": func.coalesce(col(Life.ending_at), literal(now, UtcDateTime)),
+        "state": LifeState.LIVE,
+        "deadline_at": now + DEFAULT_DEADLINE,
+        "alerted_at": None,
+        "attempts": 0,
+        "failure_code": None,
+        "failure_facts": None,
+    }
+    return _wake(session, kind, subject_id, changes)
 
 
 def retry_life(session: Session, life_id: str) -> bool:

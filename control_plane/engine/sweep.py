@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import tuple_
 from sqlmodel import Session, col, or_, select, update
 
-from control_plane.engine.lives import add_event
-from control_plane.engine.models import Life, LifeState
+from control_plane.engine.lives import EVERY_KIND, add_event
+from control_plane.engine.models import EnginePause, Life, LifeState
+from control_plane.engine.registry import Registry
 from control_plane.kit.db import Database, database_now
 from control_plane.kit.log import get_log
 
@@ -15,13 +17,24 @@ log = get_log("engine")
 BATCH = 500  # lives woken per sweep; the next one, a second later, takes the rest
 
 
-def find_due_lives(db: Database, limit: int = BATCH) -> Sequence[str]:
-    """Return the lives that could be claimed now, longest due first."""
+def find_due_lives(db: Database, registry: Registry, limit: int = BATCH) -> Sequence[str]:
+    """Return the lives that could be claimed now by a process with these flows, longest due first.
+
+    What is paused or of another version is left out: it would crowd out what can be moved.
+    """
+    known = [(flow.kind, flow.version) for flow in registry.list_flows()]
+    paused = select(EnginePause.kind).where(
+        col(EnginePause.kind).in_([EVERY_KIND, *(kind for kind, _ in known)])
+    )
     with db.read() as session:
         now = database_now(session)
+        kinds = set(session.exec(paused).all())
+        if EVERY_KIND in kinds:
+            return ()
         query = (
             select(Life.id)
             .where(
+                tuple_(Life.kind, Life.flow_version).in_([k for k in known if k[0] not in kinds]),
                 col(Life.state) == LifeState.LIVE,
                 col(Life.due_at) <= now,
                 or_(col(Life.lease_until).is_(None), col(Life.lease_until) <= now),
@@ -54,7 +67,9 @@ def mark_overdue(session: Session, life: Life, now: datetime) -> None:
     )
     # An update of these columns alone: a running step may be changing the others.
     session.connection().execute(
-        update(Life).where(col(Life.id) == life.id).values(alerted_at=now, due_at=now)
+        update(Life)
+        .where(col(Life.id) == life.id)
+        .values(alerted_at=now, due_at=now, signals=col(Life.signals) + 1)
     )
 
 

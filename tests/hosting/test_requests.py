@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
 from control_plane.hosting.models import Hosting
 from control_plane.identity.rules import Role
@@ -147,7 +148,7 @@ def test_over_quota_says_what_is_needed_and_left(scene: Scene) -> None:
     wanted = {"resource": "memory_mib", "need": 256, "left": 44}
     assert wanted.items() <= problem["facts"].items()
     with scene.db.read() as session:
-        names = [hosting.name for hosting in session.query(Hosting).all()]
+        names = [hosting.name for hosting in session.exec(select(Hosting))]
     assert names == ["website"]
 
 

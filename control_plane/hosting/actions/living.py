@@ -178,7 +178,7 @@ def mark_purged(session: Session, actor_id: str, hosting_id: str) -> None:
     """Write that nothing is left: its addresses are free again after a while."""
     hosting = queries.get_hosting(session, hosting_id)
     tenancy.quarantine(session, hosting_id, actor_id=actor_id)
-    if hosting.status != _H.PURGED:
+    if hosting.status not in {_H.CANCELLED, _H.PURGED}:
         set_hosting_status(session, actor_id, hosting, _H.PURGED)
 
 

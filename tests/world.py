@@ -1,19 +1,16 @@
 """Rows of a small world, made directly, for tests that ask who may reach them."""
 
-from control_plane.blueprints.models import BlueprintVersion
-from control_plane.engine.birth import Birth
 from control_plane.engine.lives import add_event, find_life, start_life
 from control_plane.engine.models import Life, LifeState
 from control_plane.hosting.models import Hosting, Request
-from control_plane.hosting.rules import HostingStatus, RequestKind, RequestStatus
+from control_plane.hosting.rules import LIFE, HostingStatus, RequestKind, RequestStatus
 from control_plane.kit import clock
 from control_plane.kit.db import Database
 from control_plane.kit.ids import new_id
 from control_plane.tenancy import actions as tenancy
 from control_plane.tenancy.models import Agency
 from control_plane.tenancy.rules import RegionKind
-
-HOSTING_LIFE = Birth("hosting", 1, "await_decision")
+from tests.offer import a_blueprint
 
 
 def a_hosting_row(
@@ -21,14 +18,10 @@ def a_hosting_row(
 ) -> Hosting:
     """Write a hosting with its tenant, region and life; nothing of it exists outside."""
     now = clock.now()
+    blueprint = a_blueprint(db)
     with db.begin() as session:
-        region = tenancy.ensure_region(session, "memory", RegionKind.MEMORY)
+        region = tenancy.ensure_region(session, "local", RegionKind.MEMORY)
         tenant = tenancy.ensure_tenant_row(session, agency.id, region.id, "main")
-        blueprint = BlueprintVersion(
-            id=new_id("bpv"), name="static-site", digest=new_id("dig"), spec={}, created_at=now
-        )
-        session.add(blueprint)
-        session.flush()
         hosting = Hosting(
             id=new_id("hst"),
             agency_id=agency.id,
@@ -44,7 +37,7 @@ def a_hosting_row(
         )
         session.add(hosting)
         session.flush()
-        life_id = start_life(session, HOSTING_LIFE, hosting.id, agency.id)
+        life_id = start_life(session, LIFE, hosting.id, agency.id)
         add_event(session, life_id, "await_decision", "life_began")
         return hosting
 

@@ -55,7 +55,7 @@ def _activate(session: Session, hosting_id: str) -> None:
 
 def told(session: Session, subject_id: str) -> list[str]:
     query = select(LedgerEntry.action).where(col(LedgerEntry.subject_id) == subject_id)
-    return list(session.exec(query.order_by(col(LedgerEntry.id))))
+    return list(session.exec(query.order_by(col(LedgerEntry.created_at))))
 
 
 def test_building_gives_an_address_and_begins_the_tenant(scene: Scene) -> None:
@@ -142,10 +142,8 @@ def test_giving_up_before_anything_was_made_leaves_nothing(scene: Scene) -> None
     assert set(used(scene.db, scene.agency.id).values()) == {0}
 
 
-def test_the_owner_ends_a_hosting_and_its_data_is_kept_as_long_as_the_plan_says(
-    scene: Scene,
-) -> None:
-    hosting_id = activate(scene)
+def test_the_owner_ends_a_hosting_by_the_policy_and_once(scene: Scene) -> None:
+    activate(scene)
     path = "/v1/hostings/health:website/end"
     assert scene.developer.post(path, {"reason": "old"}).status_code == 403
     stale = scene.owner.post(path, {"reason": "old"}, headers={"If-Match": '"9"'})
@@ -161,6 +159,11 @@ def test_the_owner_ends_a_hosting_and_its_data_is_kept_as_long_as_the_plan_says(
     assert scene.owner.get(path.removesuffix("/end")).json()["status"] == "ending"
     again = scene.owner.post(path, {"reason": "replaced"})
     assert (again.status_code, again.json()["code"]) == (409, "hosting_not_endable")
+
+
+def test_an_ended_hosting_frees_its_means_and_keeps_its_data(scene: Scene) -> None:
+    hosting_id = activate(scene)
+    scene.owner.post("/v1/hostings/health:website/end", {"reason": "replaced"})
     with scene.db.begin() as session:
         for _ in range(2):
             actions.begin_ending(session, LIFE, hosting_id)

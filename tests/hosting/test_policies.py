@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from control_plane.hosting import cli
 from control_plane.hosting.actions import installed_policy
 from control_plane.hosting.rules import Question, RequestKind, Verdict, judge, parse_policy
 from control_plane.identity.rules import Role
 from control_plane.kit.documents import DocumentInvalid
+from control_plane.kit.installed import tenants_dir
 from control_plane.kit.money import Money
 
 
@@ -55,6 +57,17 @@ def test_the_limit_itself_is_within() -> None:
 def test_an_owner_ends_what_is_theirs() -> None:
     assert ask(kind=RequestKind.END, size="large").approves
     assert not ask(kind=RequestKind.END, roles=frozenset({Role.DEVELOPER})).approves
+
+
+@pytest.mark.parametrize("form", list(cli.Form))
+def test_the_schemas_in_the_tree_are_those_of_the_models(form: cli.Form) -> None:
+    kept = {
+        cli.Form.POLICY: tenants_dir() / "policies" / "policy.schema.json",
+        cli.Form.TENANT: tenants_dir() / "tenant.schema.json",
+    }[form]
+    assert kept.read_text(encoding="utf-8") == cli.schema_text(form), (
+        f"python -m control_plane.hosting.cli schema {form.value}"
+    )
 
 
 _RULE = "- {name: a, then: ask, because: {ar: أ, en: a}}\n"

@@ -8,11 +8,12 @@ from sqlmodel import select
 from control_plane.hosting.models import Hosting
 from control_plane.identity.rules import Role
 from control_plane.kit.db import Database
+from control_plane.tenancy import actions as tenancy_actions
 from control_plane.tenancy import queries as tenancy
-from control_plane.tenancy.rules import Resource
+from control_plane.tenancy.rules import RegionKind, Resource
 from tests.api import a_person, an_agency
 from tests.hosting.conftest import Scene
-from tests.offer import IMAGE, a_wish
+from tests.offer import IMAGE, a_region, a_wish
 
 
 def used(db: Database, agency_id: str) -> dict[Resource, int]:
@@ -60,6 +61,21 @@ def test_a_request_says_what_is_made_and_what_it_costs(scene: Scene) -> None:
     assert hosting["status"] == "requested"
     assert hosting["hostname"] == "health.edubba.localhost"
     assert hosting["open_request"] == request["id"]
+
+
+def test_where_there_are_two_regions_one_must_be_named(quick_scene: Scene) -> None:
+    a_region(quick_scene.db, "second")
+    answer = quick_scene.developer.post("/v1/requests", a_wish())
+    assert (answer.status_code, answer.json()["code"]) == (409, "region_unnamed")
+    assert answer.json()["facts"]["known"] == "local, second"
+    submit(quick_scene, region="second")
+
+
+def test_a_region_without_the_image_says_so(quick_scene: Scene) -> None:
+    with quick_scene.db.begin() as session:
+        tenancy_actions.ensure_region(session, "bare", RegionKind.MEMORY)
+    answer = quick_scene.developer.post("/v1/requests", a_wish(region="bare"))
+    assert (answer.status_code, answer.json()["code"]) == (409, "image_missing")
 
 
 def test_what_is_left_out_of_a_wish_is_chosen(scene: Scene) -> None:

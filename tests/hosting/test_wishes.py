@@ -16,6 +16,8 @@ from tests.hosting.test_requests import used
 
 EXAMPLES = sorted((tenants_dir() / "examples").glob("*/tenant.yml"))
 
+SITE = "- {name: a, blueprint: static-site, size: small}\n"
+
 
 def a_file(*hostings: dict[str, Any], **changes: Any) -> dict[str, Any]:
     site = {"blueprint": "static-site", "size": "medium"}
@@ -123,9 +125,7 @@ def test_there_is_an_example() -> None:
             "agency must be text; put it in quotation marks",
         ),
         (
-            "agency: health\nhostings:\n"
-            "- {name: a, blueprint: static-site, size: small}\n"
-            "- {name: a, blueprint: static-site, size: small}\n",
+            f"agency: health\nhostings:\n{SITE}{SITE}",
             4,
             "a stands here twice",
         ),

@@ -26,6 +26,7 @@ from control_plane.hosting.rules import (
     Placement,
     Question,
     RegionUnknown,
+    RegionUnnamed,
     RequestKind,
     RequestOpen,
     RequestStatus,
@@ -145,8 +146,10 @@ def _get_region(session: Session, name: str | None) -> Region:
     if name is None and len(regions) == 1:
         return regions[0]
     known = {region.name: region for region in regions}
-    if name is None or name not in known:
-        raise RegionUnknown(region=name or "", known=", ".join(known))
+    if name is None:
+        raise RegionUnnamed(known=", ".join(known))
+    if name not in known:
+        raise RegionUnknown(region=name, known=", ".join(known))
     return known[name]
 
 

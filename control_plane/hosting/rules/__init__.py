@@ -28,6 +28,7 @@ from control_plane.hosting.rules.problems import (
     OwnRequest,
     PlanChanged,
     RegionUnknown,
+    RegionUnnamed,
     RequestMoveRefused,
     RequestOpen,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "Policy",
     "Question",
     "RegionUnknown",
+    "RegionUnnamed",
     "RequestKind",
     "RequestMoveRefused",
     "RequestOpen",

@@ -33,11 +33,20 @@ class NameTaken(Problem):
 
 
 class RegionUnknown(Problem):
-    """There is no such region, or several and none was named."""
+    """There is no such region."""
 
     code: ClassVar[str] = "region_unknown"
     status: ClassVar[int] = 409
     title: ClassVar[str] = "There is no region {region}"
+    mend: ClassVar[str] = "Name one of: {known}."
+
+
+class RegionUnnamed(Problem):
+    """There are several regions, or none at all, and the wish names none."""
+
+    code: ClassVar[str] = "region_unnamed"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "It isn't said in which region the hosting shall be"
     mend: ClassVar[str] = "Name one of: {known}."
 
 

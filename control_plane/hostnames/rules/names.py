@@ -80,7 +80,7 @@ def _encode(label: str, text: str) -> str:
         raise HostnameMalformed(
             hostname=text, reason=Phrase("it needs at least {least} characters", least=MIN_LABEL)
         )
-    if label.isdigit():
+    if label.replace("-", "").isdigit():
         raise HostnameMalformed(hostname=text, reason=Phrase("it needs at least one letter"))
     try:
         # IDNA 2008 with its contextual and bidirectional rules; also proves a ready `xn--` label.

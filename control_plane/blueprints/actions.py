@@ -10,8 +10,10 @@ from control_plane.blueprints.rules import Blueprint, PriceFixed, PriceLine, par
 from control_plane.kit import clock
 from control_plane.kit.documents import DocumentInvalid, Mistake
 from control_plane.kit.ids import new_id
+from control_plane.kit.installed import tenants_dir
 from control_plane.kit.text import Phrase
 from control_plane.ledger import actions as ledger
+from control_plane.ledger.rules import SYSTEM
 
 SOURCE = "blueprint.yml"
 
@@ -30,6 +32,16 @@ def read_folder(folder: Path) -> Blueprint:
         reason = Phrase("The name must be that of the folder, {folder}", folder=folder.name)
         raise DocumentInvalid(source, [Mistake(1, reason)])
     return blueprint
+
+
+def register_installed(session: Session) -> None:
+    """Make the blueprints that this product ships with the current ones. Idempotent.
+
+    Raises: DocumentInvalid, PriceFixed.
+    """
+    for folder in sorted((tenants_dir() / "blueprints").iterdir()):
+        if folder.is_dir():
+            register(session, SYSTEM, read_folder(folder))
 
 
 def register(session: Session, actor_id: str, blueprint: Blueprint) -> BlueprintVersion:

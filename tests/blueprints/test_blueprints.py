@@ -226,6 +226,17 @@ def test_registering_again_changes_nothing(db: Database) -> None:
         assert actions_told.count("price.set") == 3
 
 
+def test_what_ships_is_registered_at_every_start(db: Database) -> None:
+    for _ in range(2):
+        with db.begin() as session:
+            actions.register_installed(session)
+    with db.read() as session:
+        listed = [version.name for version in queries.list_current(session)]
+        assert listed == [folder.name for folder in FOLDERS]
+        told = list(session.exec(select(LedgerEntry.action)))
+        assert told.count("blueprint.registered") == len(FOLDERS)
+
+
 def test_a_change_makes_a_new_version_and_keeps_the_old_one(db: Database) -> None:
     with db.begin() as session:
         old = actions.register(session, SYSTEM, changed("pids: 128", "pids: 200"))

@@ -6,6 +6,7 @@ import pytest
 from sqlmodel import Session, col, select
 
 from control_plane.engine.lives import find_life
+from control_plane.engine.models import LifeState
 from control_plane.hosting import actions, queries
 from control_plane.hosting.rules import (
     HOSTING_MOVES,
@@ -140,6 +141,22 @@ def test_giving_up_before_anything_was_made_leaves_nothing(scene: Scene) -> None
         hosting = queries.get_hosting(session, request["hosting"])
         assert hosting.status == HostingStatus.CANCELLED
     assert set(used(scene.db, scene.agency.id).values()) == {0}
+
+
+def test_a_request_whose_life_had_stopped_can_be_withdrawn_too(scene: Scene) -> None:
+    request = submit(scene)
+    with scene.db.begin() as session:
+        life = find_life(session, "hosting", request["hosting"])
+        assert life is not None
+        life.state = LifeState.STOPPED
+        actions.mark_failed(session, LIFE, request["hosting"], "step_crashed", {})
+    answer = scene.owner.post(f"/v1/requests/{request['id']}/withdraw", {})
+    assert answer.json()["status"] == "withdrawn"
+    with scene.db.read() as session:
+        life = find_life(session, "hosting", request["hosting"])
+        assert life is not None
+        assert life.state == LifeState.LIVE  # to come to its end
+        assert queries.get_hosting(session, request["hosting"]).status == HostingStatus.CANCELLED
 
 
 def test_the_owner_ends_a_hosting_by_the_policy_and_once(scene: Scene) -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from sqlmodel import Session
 
 from control_plane.engine import lives
+from control_plane.engine.models import LifeState
 from control_plane.hosting import queries
 from control_plane.hosting.actions.recording import set_hosting_status, set_request_status
 from control_plane.hosting.models import Hosting, Plan, Request
@@ -188,6 +189,9 @@ def cancel(session: Session, actor_id: str, hosting: Hosting) -> None:
     tenancy.release_reservation(session, hosting.id, actor_id=actor_id)
     hostnames.release(session, actor_id, hosting.id)
     cancel_unfinished(session, actor_id, hosting.id)
+    life = lives.find_life(session, LIFE.kind, hosting.id)
+    if life is not None and life.state == LifeState.STOPPED:
+        lives.request_ending(session, LIFE.kind, hosting.id)  # a mere signal doesn't move it
 
 
 def abandon(session: Session, actor_id: str, hosting_id: str, reason: str) -> None:

@@ -1,0 +1,167 @@
+"""The platform's API as the command line uses it: one token, patience, and problems as exits.
+
+A POST is repeated with the same Idempotency-Key, so that trying again never does it twice.
+"""
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Any
+
+import httpx2
+
+from control_plane.cli import credentials
+from control_plane.cli.exits import Code, Stop, stop_of
+from control_plane.cli.terminal import options, tr
+
+ATTEMPTS = 6
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
+AGAIN = frozenset({429, 502, 503, 504})
+TIMEOUT = httpx2.Timeout(60.0, connect=10.0)
+Body = Callable[[], Any]
+
+
+class Client:
+    """Speaks for one person to one platform; safe to use from several threads."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self.url = url
+        self._http = httpx2.Client(
+            base_url=url,
+            timeout=TIMEOUT,
+            headers=_headers(token),
+            trust_env=not is_loopback(url),  # a proxy of the office can't know this machine
+        )
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Return a document."""
+        known = {name: value for name, value in query.items() if value is not None}
+        return self.send("GET", path, params=known).json()
+
+    def list_all(self, path: str, limit: int, **query: Any) -> list[Any]:
+        """Return the items of all pages, at most `limit`."""
+        items: list[Any] = []
+        cursor = None
+        while True:
+            at_once = min(limit - len(items), 200)
+            page = self.get(path, **query, limit=at_once, cursor=cursor)
+            items += page["items"]
+            cursor = page.get("next_cursor")
+            if cursor is None or len(items) >= limit:
+                return items
+
+    def post(self, path: str, document: Mapping[str, Any] | None = None) -> Any:
+        """Have something done once, and return the answer."""
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        reply = self.send("POST", path, json=document or {}, headers=headers)
+        return reply.json() if reply.content else None
+
+    def put(self, path: str, document: Mapping[str, Any], tag: str | None = None) -> Any:
+        """Change something, known by its tag."""
+        headers = {"If-Match": tag} if tag else {}
+        return self.send("PUT", path, json=document, headers=headers).json()
+
+    def tag_of(self, path: str) -> str | None:
+        """Return the ETag of a document."""
+        tag: str | None = self.send("GET", path).headers.get("etag")
+        return tag
+
+    def delete(self, path: str) -> None:
+        """Remove something."""
+        self.send("DELETE", path)
+
+    def send(
+        self, method: str, path: str, body: Body | None = None, **request: Any
+    ) -> httpx2.Response:
+        """Send until it is answered; `body` gives the content anew each time. Raises: Stop."""
+        for attempt in range(1, ATTEMPTS + 1):
+            content = {"content": body()} if body is not None else {}
+            try:
+                reply = self._http.request(method, path, **content, **request)
+            except httpx2.TransportError as error:
+                if attempt == ATTEMPTS:
+                    raise self._unreachable(error) from error
+                _pause(attempt, None)
+                continue
+            if reply.status_code not in AGAIN or attempt == ATTEMPTS:
+                return _checked(reply)
+            _pause(attempt, reply.headers.get("retry-after"))
+        raise AssertionError(ATTEMPTS)
+
+    @contextmanager
+    def stream(self, path: str) -> Iterator[Iterator[bytes]]:
+        """Give the bytes of a long answer as they come."""
+        try:
+            with self._http.stream("GET", path) as reply:
+                if not reply.is_success:
+                    reply.read()
+                    _checked(reply)
+                yield reply.iter_bytes()
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> Stop:
+        return Stop(
+            Code.UNAVAILABLE,
+            "unreachable",
+            tr("{url} can't be reached", url=self.url),
+            tr("Check the address (EDUBBA_URL) and that the platform runs (edubba doctor)."),
+            url=self.url,
+            why=str(error),
+        )
+
+
+def connect(*, with_token: bool = True) -> Client:
+    """Return a client for the platform and the person of this command. Raises: Stop."""
+    url = credentials.chosen_url(options().url)
+    if not url.startswith(("https://", "http://")):
+        raise Stop(Code.USAGE, "url_invalid", tr("{url} is no http(s) address", url=url))
+    token = credentials.find_token(url) if with_token else None
+    if token is not None and url.startswith("http://") and not is_loopback(url):
+        raise Stop(
+            Code.USAGE,
+            "url_insecure",
+            tr("A token is not sent to {url} without encryption", url=url),
+            tr("Use the address that begins with https://."),
+        )
+    return Client(url, token)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address is on this machine."""
+    host = httpx2.URL(url).host
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def pause(seconds: float) -> None:
+    """Wait: a command has nothing else to do."""
+    time.sleep(seconds)  # noqa: TID251  # this is no step of a life
+
+
+def _headers(token: str | None) -> dict[str, str]:
+    headers = {"Accept-Language": options().locale, "User-Agent": "edubba-cli"}
+    return headers | ({"Authorization": f"Bearer {token}"} if token else {})
+
+
+def _pause(attempt: int, asked: str | None) -> None:
+    doubled = min(FIRST_PAUSE_S * 2 ** (attempt - 1), LONGEST_PAUSE_S)
+    wished = float(asked) if asked and asked.isdecimal() else 0.0
+    pause(max(min(wished, 60.0), doubled * random.uniform(0.75, 1.25)))  # noqa: S311  # no secret
+
+
+def _checked(reply: httpx2.Response) -> httpx2.Response:
+    if reply.is_success:
+        return reply
+    try:
+        problem = reply.json()
+    except ValueError:
+        problem = {}
+    raise stop_of(reply.status_code, problem if isinstance(problem, dict) else {})

@@ -1,0 +1,70 @@
+"""`edubba deploy`: a folder becomes a release, and the release goes live."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from control_plane.cli.choices import (
+    AgencyOption,
+    ReasonOption,
+    TimeoutOption,
+    WaitOption,
+    get_hosting,
+)
+from control_plane.cli.client import Client, connect
+from control_plane.cli.deployments import HostingOption, conclude
+from control_plane.cli.exits import Stop
+from control_plane.cli.following import follow_deployment
+from control_plane.cli.terminal import note, tr
+from control_plane.cli.uploading import find_missing, release_document, upload
+from control_plane.cli.walking import Folder, read_folder
+
+MOST_THREADS = 8
+ROUNDS = 3  # content may be cleared away between two questions; then it is sent again
+
+
+def deploy(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, readable=True)
+    ],
+    hosting: HostingOption,
+    agency: AgencyOption = "",
+    reason: ReasonOption = "",
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 600,
+    threads: Annotated[int, typer.Option("--threads", min=1, max=32, help="At once.")] = 0,
+) -> None:
+    """Upload a folder and put it live; run again after a cut it sends only what is missing."""
+    at_once = threads or min(MOST_THREADS, 2 + (os.cpu_count() or 1))
+    folder = read_folder(directory, at_once)
+    for path in folder.left_out:
+        note(tr("Left out: {path}", path=path))
+    client = connect()
+    found = get_hosting(client, hosting, agency)
+    release, sent = _release(client, found["agency"], folder, at_once)
+    wish = {"release": release["id"], "reason": reason}
+    deployment = client.post(f"/v1/hostings/{found['id']}/deployments", wish)
+    if wait:
+        deployment = follow_deployment(client, deployment, timeout)
+    conclude({**deployment, "uploaded": sent, "files": release["file_count"]}, found["url"])
+
+
+def _release(
+    client: Client, agency: str, folder: Folder, threads: int
+) -> tuple[dict[str, Any], dict[str, int]]:
+    blobs = sent_bytes = 0
+    path = f"/v1/agencies/{agency}/releases"
+    for attempt in range(1, ROUNDS + 1):
+        missing = find_missing(client, agency, folder)
+        sent_bytes += upload(client, agency, folder, missing, threads) if missing else 0
+        blobs += len(missing)
+        try:
+            release: dict[str, Any] = client.post(path, release_document(folder))
+        except Stop as stop:
+            if stop.reason != "blobs_missing" or attempt == ROUNDS:
+                raise
+            continue
+        return release, {"blobs": blobs, "bytes": sent_bytes}
+    raise AssertionError(ROUNDS)

@@ -1,0 +1,119 @@
+"""Waiting with open eyes: the story of a request, hosting or deployment while it happens."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from control_plane.cli.client import Client, pause
+from control_plane.cli.exits import Code, Stop
+from control_plane.cli.terminal import note, tr
+
+LOOK_EVERY_S = 0.5
+_CLOSED = frozenset({"fulfilled", "rejected", "withdrawn", "abandoned"})
+_ENDED = frozenset({"live", "superseded", "failed", "cancelled"})
+
+
+class Story:
+    """The events of a life, each told once, with the seconds since one began to look."""
+
+    def __init__(self, client: Client, path: str) -> None:
+        self._client, self._path = client, path
+        self._began, self._last = time.monotonic(), ""
+
+    def tell(self) -> None:
+        """Tell what is new."""
+        headers = {"Last-Event-ID": self._last} if self._last else {}
+        reply = self._client.send("GET", self._path, params={"format": "json"}, headers=headers)
+        for event in reply.json()["items"]:
+            self._last = event["id"]
+            seconds = time.monotonic() - self._began
+            words = event["event"].replace("_", " ")
+            told = ", ".join(f"{name}={value}" for name, value in event["facts"].items())
+            note(f"{seconds:7.1f}s  {event['step']:<14} {words}{f'  ({told})' if told else ''}")
+
+
+def follow_request(client: Client, request_id: str, timeout_s: float) -> dict[str, Any]:
+    """Tell a request's story until it is closed; return it. Raises: Stop unless fulfilled."""
+    story = Story(client, f"/v1/requests/{request_id}/events")
+
+    def look() -> dict[str, Any] | None:
+        story.tell()
+        request: dict[str, Any] = client.get(f"/v1/requests/{request_id}")
+        if request["status"] in _CLOSED:
+            story.tell()
+            return request
+        if request["status"] == "approved":
+            _refuse_stopped(client, request["hosting"])
+        return None
+
+    request = _until(look, timeout_s)
+    if request["status"] != "fulfilled":
+        title = tr("The request is {status}", status=request["status"])
+        reasons = [decision["reason"] for decision in request["decisions"]]
+        raise Stop(Code.FAILED, f"request_{request['status']}", title, "", reasons=reasons)
+    return request
+
+
+def follow_deployment(client: Client, deployment: dict[str, Any], timeout_s: float) -> Any:
+    """Tell a deployment's story until it is live; return it. Raises: Stop if it doesn't get so."""
+    told: list[str] = []
+
+    def look() -> dict[str, Any] | None:
+        now: dict[str, Any] = client.get(f"/v1/deployments/{deployment['id']}")
+        progress = ", ".join(f"{k} {v}" for k, v in (now["progress"] or {}).items())
+        line = f"{now['status']}{f': {progress}' if progress else ''}"
+        if told[-1:] != [line]:
+            told.append(line)
+            note(tr("Deployment {number}: {state}", number=now["number"], state=line))
+        if now["status"] in _ENDED:
+            return now
+        _refuse_stopped(client, now["hosting"])
+        return None
+
+    ended = _until(look, timeout_s)
+    if ended["status"] in {"failed", "cancelled"}:
+        raise _not_live(ended)
+    return ended
+
+
+def _not_live(deployment: dict[str, Any]) -> Stop:
+    outcome = deployment["outcome"] or {}
+    return Stop(
+        Code.FAILED,
+        str(outcome.get("code") or f"deployment_{deployment['status']}"),
+        tr(
+            "Deployment {number} is {status}; what was live before still is",
+            number=deployment["number"],
+            status=deployment["status"],
+        ),
+        str(outcome.get("output") or ""),
+        **outcome,
+    )
+
+
+def _refuse_stopped(client: Client, hosting_id: str) -> None:
+    hosting = client.get(f"/v1/hostings/{hosting_id}")
+    if hosting["status"] in {"failed", "quarantined"}:
+        raise Stop(
+            Code.FAILED,
+            f"hosting_{hosting['status']}",
+            tr("The hosting {name} is {status}", name=hosting["name"], status=hosting["status"]),
+            tr("Nothing is lost; `edubba hosting show` says why, and the data centre was told."),
+            hosting=hosting_id,
+        )
+
+
+def _until(look: Callable[[], dict[str, Any] | None], timeout_s: float) -> dict[str, Any]:
+    ends_at = time.monotonic() + timeout_s
+    while True:
+        found = look()
+        if found is not None:
+            return found
+        if time.monotonic() >= ends_at:
+            raise Stop(
+                Code.TIMED_OUT,
+                "timed_out",
+                tr("It is not done after {seconds} seconds", seconds=round(timeout_s)),
+                tr("It goes on without you; ask for it again later."),
+            )
+        pause(LOOK_EVERY_S)

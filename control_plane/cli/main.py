@@ -1,0 +1,171 @@
+"""`edubba`: the command line of agencies, pipelines and operators.
+
+Only the module of the command that is asked for is imported, so that it starts quickly.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from control_plane.cli.exits import EXPLAINED, Code, Stop, of_problem
+from control_plane.cli.terminal import CURRENT, Options, answer, locale_of, note, tr
+from control_plane.kit.errors import Problem
+
+PACKAGE = "control_plane.cli"
+LOCALES = ("ar", "en")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a command is: its module, the name in it, and what it does in one line."""
+
+    module: str
+    attribute: str
+    summary: str
+    is_hidden: bool = False
+
+
+COMMANDS = {
+    "login": Entry("account", "login", "Log in, and keep the token of the session."),
+    "logout": Entry("account", "logout", "Put the session's token out of force and forget it."),
+    "whoami": Entry("account", "whoami", "Show who one is, with one's roles."),
+    "token": Entry("tokens", "group", "Tokens for pipelines: create, list, revoke."),
+    "request": Entry("requests", "group", "Ask for hosting, and decide on requests."),
+    "hosting": Entry("hostings", "group", "What is hosted: list, show, end."),
+    "deploy": Entry("deploy", "deploy", "Upload a folder and put it live."),
+    "deployment": Entry("deployments", "group", "What was deployed to a hosting: list, show."),
+    "rollback": Entry("deployments", "rollback", "Go back to a deployment that was live."),
+    "plan": Entry("wishes", "plan", "Say what a tenant.yml would ask for."),
+    "apply": Entry("wishes", "apply", "Ask for what a tenant.yml declares and isn't there."),
+    "blueprint": Entry("blueprints", "group", "The kinds of hosting on offer: list, show."),
+    "agency": Entry("agencies", "group", "Agencies, their quotas and budgets."),
+    "ledger": Entry("ledger", "group", "The ledger: verify, export, receipt."),
+    "operations": Entry(
+        "operations", "group", "Act on lives: list, retry, abandon, pause, resume."
+    ),
+    "doctor": Entry("doctor", "doctor", "Say what is wrong with this machine and how to mend it."),
+    "setup": Entry("setup", "group", "Set an installation up, on its own machine.", is_hidden=True),
+}
+_OWN_JSON = frozenset({"doctor"})  # it reads the option itself
+
+
+def app(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    said, rest = hoist(list(sys.argv[1:] if arguments is None else arguments))
+    token = CURRENT.set(said)
+    try:
+        return _run(rest)
+    except Stop as stop:
+        return _tell(stop)
+    except Problem as problem:  # found here, before anything was sent
+        return _tell(of_problem(problem))
+    except KeyboardInterrupt:
+        note(tr("Interrupted; what was asked for before goes on."))
+        return 130
+    finally:
+        CURRENT.reset(token)
+
+
+def hoist(arguments: list[str]) -> tuple[Options, list[str]]:
+    """Take the options that every command has from wherever they stand. Raises: Stop."""
+    known: dict[str, Any] = {"locale": locale_of()}
+    rest: list[str] = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        name, _, value = argument.partition("=")
+        if argument == "--":
+            return Options(**known), [*rest, argument, *waiting]
+        if argument == "--json" and not (rest and rest[0] in _OWN_JSON):
+            known["as_json"] = True
+        elif name in {"--locale", "--url"}:
+            known[name.removeprefix("--")] = value or next(waiting, "")
+        else:
+            rest.append(argument)
+    if known.get("as_json") and rest[:1] and rest[0] in _OWN_JSON:
+        rest.append("--json")
+    if known["locale"] not in LOCALES:
+        known["locale"] = "en"
+    return Options(**known), rest
+
+
+def _run(arguments: list[str]) -> int:
+    command = typer.main.get_command(_tree(arguments[0] if arguments else ""))
+    try:
+        code = command.main(arguments or ["--help"], prog_name="edubba", standalone_mode=False)
+    except typer.Abort:
+        note(tr("Stopped."))
+        return int(Code.FAILED)
+    except typer.TyperException as error:
+        raise Stop(Code(error.exit_code), "usage", error.format_message(), _hint()) from error
+    return code if isinstance(code, int) else int(Code.OK)
+
+
+def _tree(wanted: str) -> typer.Typer:
+    root = typer.Typer(name="edubba", add_completion=False, no_args_is_help=True, epilog=_epilog())
+    root.callback(help=tr("Hosting for official institutions: ask, deploy, watch, verify."))(_root)
+    for name, entry in COMMANDS.items():
+        if name != wanted:
+            root.command(name, help=tr(entry.summary), hidden=entry.is_hidden)(_elsewhere)
+            continue
+        found = getattr(import_module(f"{PACKAGE}.{entry.module}"), entry.attribute)
+        if isinstance(found, typer.Typer):
+            root.add_typer(found, name=name, help=tr(entry.summary))
+        else:
+            root.command(name)(found)
+    return root
+
+
+def _root(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output.")
+    ] = False,
+    locale: Annotated[str, typer.Option("--locale", help="ar or en; else by LANG.")] = "",
+    url: Annotated[str, typer.Option("--url", help="The platform; else EDUBBA_URL.")] = "",
+) -> None:
+    # They may stand anywhere and were taken by `hoist`; here they are only documented.
+    del as_json, locale, url
+
+
+def _elsewhere() -> None:
+    """Stand for a command that was not asked for."""
+
+
+def _epilog() -> str:
+    codes = " · ".join(f"{int(code)} {tr(words)}" for code, words in EXPLAINED.items())
+    return tr("Exit codes: {codes}.", codes=codes)
+
+
+def _hint() -> str:
+    return tr("`edubba --help` and `edubba COMMAND --help` say how.")
+
+
+def _tell(stop: Stop) -> int:
+    note(f"✗ {stop.title}")
+    for offence in stop.facts.get("offences", ()):
+        note(f"  {offence['path']}: {_words_of(offence['reason'])}")
+    for mistake in stop.facts.get("mistakes", ()):
+        note(f"  {mistake['line']}: {mistake['reason']}")
+    for error in stop.facts.get("errors", ()):
+        note(f"  {error.get('where', '')}: {error.get('why', '')}")
+    if stop.mend:
+        note(f"  {stop.mend}")
+    answer(stop.document(), show=_nothing)
+    return int(stop.code)
+
+
+def _words_of(reason: str) -> str:
+    from control_plane.releases.rules.manifest import REASONS
+
+    return tr(REASONS.get(reason, reason))
+
+
+def _nothing() -> None:
+    """Say nothing more on standard output."""
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -5,20 +5,25 @@ those that reach another agency's. A path parameter is filled by `FILLERS` with 
 right agency, so that every cell that lets somebody in must end in success.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from control_plane.engine.lives import pause_engine
+from control_plane.hosting.models import Hosting, Plan, Request
+from control_plane.hosting.rules import HostingStatus, RequestStatus
 from control_plane.identity.actions import TokenWish
 from control_plane.identity.rules import Role
+from control_plane.kit import clock
 from control_plane.kit.ids import new_id
 from control_plane.ledger import actions as ledger
 from control_plane.ledger.rules import SYSTEM
 from control_plane.tenancy.models import Agency
-from tests.api import Api, User, a_person, as_user
-from tests.world import a_hosting_row, a_request_row, a_stopped_life
+from tests.api import PLENTY, PLENTY_MICROS, Api, User, a_person, as_user
+from tests.offer import a_wish
+from tests.world import a_hosting_row, a_stopped_life
 
 CENTRE = "operator auditor"
 MEMBERS = "viewer developer owner"
@@ -33,6 +38,7 @@ class Place:
     api: Api
     agency: Agency
     user: User | None
+    filled: dict[str, str] = field(default_factory=dict)  # the path's parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Access:
     own: str
     foreign: str | None = None
     body: Callable[[Place], Any] = lambda _place: None
+    content: bytes | None = None  # a body that is no document
     path: str | None = None  # a query is added, or a parameter is given, where it must be
     headers: dict[str, str] = field(default_factory=dict)
     is_read_only: bool = False  # a POST that changes nothing
@@ -76,6 +83,62 @@ def _an_entry(place: Place) -> str:
         )
 
 
+def _a_request(place: Place) -> str:
+    developer = a_person(place.api, Role.DEVELOPER, place.agency)
+    wish = a_wish(agency=place.agency.slug, name=_a_name())
+    answer = developer.post("/v1/requests", wish)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def _an_active_hosting(place: Place) -> str:
+    request_id = _a_request(place)
+    with place.api.db.begin() as session:
+        request = session.get_one(Request, request_id)
+        request.status, request.closed_at = RequestStatus.FULFILLED, clock.now()
+        hosting = session.get_one(Hosting, request.hosting_id)
+        hosting.status, hosting.active_at = HostingStatus.ACTIVE, clock.now()
+        session.add_all([request, hosting])
+        return hosting.id
+
+
+def _the_plans_hash(place: Place) -> Any:
+    with place.api.db.read() as session:
+        plan = session.get(Plan, (place.filled["request_id"], 1))
+        assert plan is not None
+        return {"plan_hash": plan.hash}
+
+
+def _a_release(place: Place) -> str:
+    developer = a_person(place.api, Role.DEVELOPER, place.agency)
+    path = f"/v1/agencies/{place.agency.slug}"
+    sent = developer.request("PUT", f"{path}/blobs/{DIGEST}?size={len(PAGE)}", content=PAGE)
+    assert sent.status_code == 200, sent.text
+    made = developer.post(f"{path}/releases", _files(place))
+    assert made.status_code == 201, made.text
+    return str(made.json()["id"])
+
+
+def _files(place: Place) -> Any:
+    developer = a_person(place.api, Role.DEVELOPER, place.agency)
+    path = f"/v1/agencies/{place.agency.slug}/blobs/{DIGEST}?size={len(PAGE)}"
+    assert developer.request("PUT", path, content=PAGE).status_code == 200
+    file = {"path": f"{_a_name()}.html", "digest": DIGEST, "size": len(PAGE)}
+    return {"files": [{**file, "path": "index.html"}, file]}
+
+
+def _a_name() -> str:
+    return f"n{new_id('nam')[-12:]}"
+
+
+def _wishes(place: Place) -> Any:
+    wish = {"name": _a_name(), "blueprint": "static-site", "size": "medium"}
+    return {"agency": place.agency.slug, "hostings": [wish]}
+
+
+PAGE = b"<!doctype html><title>ok</title>"
+DIGEST = hashlib.sha256(PAGE).hexdigest()
+
 FILLERS: dict[str, Callable[[Place], str]] = {
     "slug": lambda place: place.agency.slug,
     "token_id": _a_token,
@@ -83,14 +146,18 @@ FILLERS: dict[str, Callable[[Place], str]] = {
     "role": lambda _place: "viewer",
     "life_id": _a_stopped_life,
     "hosting_id": lambda place: a_hosting_row(place.api.db, place.agency).id,
-    "request_id": lambda place: a_request_row(place.api.db, place.agency).id,
+    "request_id": _a_request,
+    "reference": _an_active_hosting,
+    "release_id": _a_release,
+    "digest": lambda _place: DIGEST,
+    "name": lambda _place: "static-site",
     "entry_id": _an_entry,
     "size": lambda _place: "0",
 }
 
 
 def _some_quota(_place: Place) -> Any:
-    return {"servers": 5, "cpu_millis": 5000, "memory_mib": 4096, "disk_mib": 9000}
+    return {resource.value: amount * 100 for resource, amount in PLENTY.items()}
 
 
 def _reason(_place: Place) -> Any:
@@ -135,7 +202,7 @@ TABLE: dict[str, Access] = {
     "PUT /v1/agencies/{slug}/budget": Access(
         "operator",
         "operator",
-        body=lambda _place: {"currency": "IQD", "micros_per_hour": 5_000_000},
+        body=lambda _place: {"currency": "IQD", "micros_per_hour": PLENTY_MICROS},
         headers=ANY_STATE,
     ),
     "GET /v1/agencies/{slug}/usage": Access(EVERYBODY, CENTRE),
@@ -146,6 +213,38 @@ TABLE: dict[str, Access] = {
         body=lambda _place: {"email": f"{new_id('psn')}@example.iq", "role": "viewer"},
     ),
     "DELETE /v1/agencies/{slug}/members/{person_id}/{role}": Access("owner operator", "operator"),
+    # blueprints
+    "GET /v1/blueprints": Access(EVERYBODY),
+    "GET /v1/blueprints/{name}": Access(EVERYBODY),
+    # releases: content by itself is nobody's wish, so that only a release is written down
+    "POST /v1/agencies/{slug}/blobs/missing": Access(
+        "developer owner", "", body=lambda _place: {"digests": [DIGEST]}, is_read_only=True
+    ),
+    "PUT /v1/agencies/{slug}/blobs/{digest}": Access(
+        "developer owner",
+        "",
+        content=PAGE,
+        path=f"/v1/agencies/{{slug}}/blobs/{DIGEST}?size={len(PAGE)}",
+        is_read_only=True,
+    ),
+    "POST /v1/agencies/{slug}/releases": Access("developer owner", "", body=_files),
+    "GET /v1/agencies/{slug}/releases/{release_id}": Access(EVERYBODY, CENTRE),
+    # hosting
+    "POST /v1/requests": Access(
+        "developer owner",
+        "",
+        body=lambda place: a_wish(agency=place.agency.slug, name=_a_name()),
+    ),
+    "GET /v1/requests": Access(EVERYBODY, CENTRE, path="/v1/requests?agency={slug}"),
+    "GET /v1/requests/{request_id}": Access(EVERYBODY, CENTRE),
+    "POST /v1/requests/{request_id}/approve": Access("operator", "operator", body=_the_plans_hash),
+    "POST /v1/requests/{request_id}/reject": Access("operator", "operator", body=_reason),
+    "POST /v1/requests/{request_id}/withdraw": Access("developer owner", "", body=_reason),
+    "GET /v1/hostings": Access(EVERYBODY, CENTRE, path="/v1/hostings?agency={slug}"),
+    "GET /v1/hostings/{reference}": Access(EVERYBODY, CENTRE),
+    "POST /v1/hostings/{reference}/end": Access("owner", "", body=_reason),
+    "POST /v1/wishes/plan": Access("developer owner", "", body=_wishes, is_read_only=True),
+    "POST /v1/wishes/apply": Access("developer owner", "", body=_wishes),
     # operations
     "GET /v1/operations/lives": Access(CENTRE),
     "GET /v1/operations/lives/{life_id}": Access(CENTRE, CENTRE),

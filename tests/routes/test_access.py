@@ -19,7 +19,8 @@ from control_plane.kit.db import Database
 from control_plane.kit.openapi import list_routes
 from control_plane.ledger.models import LedgerEntry
 from control_plane.tenancy.models import Agency
-from tests.api import Api, User, a_person, an_agency, an_api
+from tests.api import PLENTY, Api, User, a_person, an_agency, an_api
+from tests.offer import an_offer
 from tests.routes.table import FILLERS, TABLE, Access, Place
 
 SAFE = ("GET", "HEAD")
@@ -48,7 +49,9 @@ def world(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     with an_api(db) as api:
         stranger = TestClient(api.app, client=STRANGER)
         far = Api(api.app, api.desk, stranger)
-        yield World(far, an_agency(db, "own"), an_agency(db, "foreign"))
+        an_offer(db)
+        much = {resource: amount * 100 for resource, amount in PLENTY.items()}
+        yield World(far, an_agency(db, "own", much), an_agency(db, "foreign", much))
     db.close()
 
 
@@ -101,7 +104,8 @@ def _try_cell(world: World, name: str, access: Access, cell: tuple[str, str]) ->
     method, path, body = _filled(name, access, place)
     before = _entries(world.api.db)
     asked = place.user.request if place.user else world.api.client.request
-    answer: Response = asked(method, path, json=body, headers=access.headers)
+    sent = {"json": body} if access.content is None else {"content": access.content}
+    answer: Response = asked(method, path, headers=access.headers, **sent)
     expected = _expected(access, role, side)
     if answer.status_code not in expected:
         return f"{role} {side}: {answer.status_code} not {expected}: {answer.text}"
@@ -135,7 +139,8 @@ def _filled(name: str, access: Access, place: Place) -> tuple[str, str, Any]:
     method, template = name.split(" ", 1)
     template = access.path or template
     wanted = [field for _, field, _, _ in string.Formatter().parse(template) if field]
-    path = template.format(**{field: FILLERS[field](place) for field in wanted})
+    place.filled.update({field: FILLERS[field](place) for field in wanted})
+    path = template.format(**place.filled)
     return method, path, access.body(place)
 
 

@@ -1,7 +1,7 @@
 """What Prometheus reads; every metric of the product is declared here, so that names don't drift.
 
-Gauges that describe the database (lives, reservations, ledger) are filled by the worker's
-`operations.queries` at scrape time, not kept in memory.
+Gauges that describe the database (lives, reservations, ledger) are filled when the web process is
+scraped, not kept in memory: what tells of the worker's lives must not vanish with the worker.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram

@@ -363,3 +363,10 @@ def _log(
         agency_id=agency_id,
         payload=payload,
     )
+
+
+def end_tenant(session: Session, tenant_id: str) -> None:
+    """Let the life of a tenant end in which nothing is left. Idempotent; locks the agency."""
+    tenant = session.get_one(Tenant, tenant_id)
+    queries.lock_agency(session, tenant.agency_id)
+    lives.request_ending(session, TENANT_LIFE.kind, tenant_id)

@@ -27,6 +27,8 @@ _TELL_CENTRE = "Tell the data centre; you need to change nothing."
 _DEPLOY_AGAIN = "Deploy again; only what is missing is sent. If it stops again, tell the centre."
 _OPERATOR_RETRIES = "An operator reads the worker's log, mends the cause and retries."
 _OPERATOR_KEYS = "An operator restores the right key files from the backup and retries."
+_MISUNDERSTOOD = "Two parts of the platform did not understand each other"
+_OPERATOR_UPDATES = "An operator installs the same version of all parts and retries."
 
 STOPS: dict[str, Stop] = {
     "step_unknown": Stop(
@@ -50,6 +52,32 @@ STOPS: dict[str, Stop] = {
         "The tenant can't be removed while a server is in it", _WAITS, _TELL_CENTRE
     ),
     "server_missing": Stop("The server is not there any more", _WAITS, _TELL_CENTRE),
+    "tenant_identity_changed": Stop(
+        "A tenant of this name is there with another identity", _WAITS, _OPERATOR_RETRIES
+    ),
+    "kernel_lacks": Stop(
+        "The machine's kernel lacks {feature}",
+        _WAITS,
+        "An operator runs `edubba doctor` on the machine, does what it says, and retries.",
+    ),
+    "not_allowed": Stop(
+        "The root daemon does not take orders from this process", _WAITS, _OPERATOR_RETRIES
+    ),
+    **{
+        code: Stop(_MISUNDERSTOOD, _WAITS, _OPERATOR_UPDATES)
+        for code in (
+            "bad_request",
+            "bad_deployment",
+            "bad_digest",
+            "bad_frame",
+            "bad_nonce",
+            "bad_verb",
+            "bad_input",
+        )
+    },
+    "deployment_is_live": Stop(
+        "The release to be replaced is the one that is live", _OLD_LIVE, _DEPLOY_AGAIN
+    ),
     "allocation_taken": Stop(
         "Another server has the addresses that were allocated", _WAITS, _OPERATOR_RETRIES
     ),

@@ -4,10 +4,13 @@ import time
 from collections.abc import Iterable
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 from control_plane.engine.engine import Engine
 from control_plane.kit import metrics
+from control_plane.kit.log import get_log
 
+log = get_log("engine")
 ADVANCE = "edubba.advance"
 
 
@@ -47,3 +50,17 @@ def publish(app: Celery, life_ids: Iterable[str]) -> None:
     """Ring for each of the lives."""
     for life_id in life_ids:
         app.send_task(ADVANCE, args=(life_id, time.time()))
+
+
+class BrokerBell:
+    """Rings by a message to the broker; one that is away is replaced by the sweep."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def ring(self, life_ids: Iterable[str]) -> None:
+        """Publish one message a life."""
+        try:
+            publish(self._app, life_ids)
+        except OperationalError as error:
+            log.warning("bell_unheard", reason=str(error))

@@ -1,0 +1,50 @@
+"""The life of a hosting, step by step; and the edge's, which serves them all."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from sqlmodel import Session
+
+from control_plane.engine.registry import Claim, Flow, Step
+from control_plane.hosting import actions
+from control_plane.hosting.rules import LIFE
+from control_plane.hosting.steps import build, end, serve, watch
+from control_plane.hosting.steps.edge import EDGE_FLOW, EDGE_LIFE, ensure_edge_life
+from control_plane.ledger.rules import life_actor
+
+SOON = timedelta(minutes=2)  # what takes longer than this a human should hear of
+
+
+def _on_stopped(session: Session, claim: Claim, code: str, facts: Mapping[str, object]) -> None:
+    actions.mark_failed(session, life_actor(claim.life_id), claim.subject_id, code, facts)
+
+
+FLOW = Flow(
+    birth=LIFE,
+    ending="wind_down",
+    steps={
+        "await_decision": Step(build.await_decision, LIFE.deadline),
+        "check_plan": Step(build.check_plan, SOON),
+        "open_tenant": Step(build.open_tenant, SOON),
+        "announce": Step(build.announce, SOON),
+        "build_server": Step(build.build_server, SOON),
+        "deliver": Step(serve.deployed(serve.deliver)),
+        "assemble": Step(serve.deployed(serve.assemble)),
+        "check": Step(serve.deployed(serve.check), SOON),
+        "switch": Step(serve.deployed(serve.switch), SOON),
+        "probe": Step(serve.probe, SOON),
+        "serve": Step(serve.serve, SOON),
+        "verify": Step(serve.verify, SOON),
+        "watch": Step(watch.watch, SOON),
+        "isolate": Step(watch.isolate, SOON),
+        "quarantined": Step(watch.quarantined, SOON),
+        "wind_down": Step(end.wind_down, SOON),
+        "close_route": Step(end.close_route, SOON),
+        "stop_server": Step(end.stop_server, SOON),
+        "retain": Step(end.retain, timedelta(hours=1)),
+        "destroy": Step(end.destroy),
+    },
+    on_stopped=_on_stopped,
+)
+
+__all__ = ["EDGE_FLOW", "EDGE_LIFE", "FLOW", "ensure_edge_life"]

@@ -1,0 +1,64 @@
+"""From a request to a running server: decided, planned, housed, announced, built."""
+
+from datetime import timedelta
+from functools import partial
+
+from control_plane.engine.outcome import Again, Done, Go, Outcome
+from control_plane.engine.registry import Ctx
+from control_plane.hosting import actions, queries
+from control_plane.hosting.rules import RequestStatus
+from control_plane.hosting.steps.facts import actor_of, cloud_of, load_facts
+from control_plane.ports.cloud.port import ServerState
+from control_plane.ports.edge.port import Route, RouteState
+from control_plane.tenancy.models import Tenant
+from control_plane.tenancy.rules import TenantStatus
+
+DECISION_REST = timedelta(hours=1)  # a decision signals the life; this is for a lost signal
+
+
+def await_decision(ctx: Ctx) -> Outcome:
+    """Wait until the request is decided; one that came to nothing is over."""
+    subject = ctx.claim.subject_id
+    request = ctx.load(partial(queries.get_create_request, hosting_id=subject))
+    if request.status == RequestStatus.SUBMITTED:
+        return Again("waiting_for_decision", after=DECISION_REST)
+    if request.status in {RequestStatus.APPROVED, RequestStatus.FULFILLED}:
+        return Go("check_plan")
+    return Done()
+
+
+def check_plan(ctx: Ctx) -> Outcome:
+    """Carry out what was approved and nothing else; a plan that changed is decided anew."""
+    subject, actor = ctx.claim.subject_id, actor_of(ctx)
+    if ctx.load(partial(queries.find_changed_plan, hosting_id=subject)) is not None:
+        return Go(
+            "await_decision", writes=partial(actions.reopen, actor_id=actor, hosting_id=subject)
+        )
+    return Go(
+        "open_tenant", writes=partial(actions.begin_building, actor_id=actor, hosting_id=subject)
+    )
+
+
+def open_tenant(ctx: Ctx) -> Outcome:
+    """Wait for the tenant, which has a life of its own."""
+    hosting = load_facts(ctx).hosting
+    tenant = ctx.load(lambda session: session.get_one(Tenant, hosting.tenant_id))
+    if tenant.status == TenantStatus.ACTIVE:
+        return Go("announce")
+    return Again("waiting_for_tenant")
+
+
+def announce(ctx: Ctx) -> Outcome:
+    """Let visitors read that the site is being built."""
+    facts = load_facts(ctx)
+    ctx.ports.edge.ensure_route(Route(facts.hostname, RouteState.BUILDING))
+    return Go("build_server")
+
+
+def build_server(ctx: Ctx) -> Outcome:
+    """Make the server as it is wished for, or mend the one that is there."""
+    facts = load_facts(ctx)
+    seen = cloud_of(ctx, facts).ensure_server(facts.server_spec(), ctx.fence)
+    if seen.state != ServerState.RUNNING:
+        return Again("server_not_running", facts={"reasons": ", ".join(seen.reasons)})
+    return Go("deliver")

@@ -1,0 +1,144 @@
+"""What the steps of a hosting read before they act, as values: no session outlives the read."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from ipaddress import IPv4Address
+
+from sqlmodel import Session
+
+from control_plane.blueprints import queries as blueprints
+from control_plane.blueprints.rules import Blueprint, check_path, render_placeholder
+from control_plane.engine.registry import Ctx
+from control_plane.hosting import queries
+from control_plane.hosting.models import Hosting
+from control_plane.hostnames import queries as hostnames
+from control_plane.ledger.rules import life_actor
+from control_plane.ports.cloud.port import Cloud, ReleaseFile, ReleaseSpec, ServerSpec
+from control_plane.releases.actions import read_manifest
+from control_plane.releases.models import Deployment, Release
+from control_plane.releases.rules import FINAL
+from control_plane.tenancy import queries as tenancy
+from control_plane.tenancy.models import Allocation
+
+_MAX_PLACEHOLDER = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A hosting as its rows say it, with what belongs to it."""
+
+    hosting: Hosting
+    blueprint: Blueprint
+    hostname: str
+    allocation: Allocation | None
+
+    @property
+    def address(self) -> IPv4Address:
+        """The server's address. Raises LookupError before a plan was carried out."""
+        if self.allocation is None:
+            raise LookupError(f"{self.hosting.id} has no allocation")
+        return IPv4Address(self.allocation.v4)
+
+    def server_spec(self) -> ServerSpec:
+        """Return the server as it is wished for."""
+        if self.allocation is None:
+            raise LookupError(f"{self.hosting.id} has no allocation")
+        return ServerSpec(
+            server_id=self.hosting.id,
+            tenant_id=self.hosting.tenant_id,
+            image=self.hosting.image_digest,
+            limits=self.blueprint.size(self.hosting.size).limits,
+            serial=self.allocation.serial,
+            uid_base=self.allocation.uid_base,
+            address=self.address,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A deployment that is to be live, and its files; `inline` holds a placeholder's bytes."""
+
+    deployment: Deployment
+    manifest_digest: str
+    files: tuple[ReleaseFile, ...]
+    inline: Mapping[str, bytes]
+
+    @property
+    def spec(self) -> ReleaseSpec:
+        """What the server assembles."""
+        one = self.deployment
+        return ReleaseSpec(one.id, self.manifest_digest, one.nonce, self.files)
+
+
+def load_facts(ctx: Ctx) -> Facts:
+    """Read the hosting that the life moves."""
+    return ctx.load(partial(_load_facts, hosting_id=ctx.claim.subject_id))
+
+
+def load_content(ctx: Ctx, facts: Facts) -> Content:
+    """Read what is to be live: the wished deployment, or the live one where that came to nothing.
+
+    Raises Refused (`blob_missing`) if the content is gone.
+    """
+    deployment, manifest_digest = ctx.load(partial(_load_deployment, hosting=facts.hosting))
+    if manifest_digest is None:
+        return _placeholder(facts, deployment)
+    manifest = read_manifest(ctx.ports.blobs, manifest_digest)
+    return Content(deployment, manifest_digest, manifest.files, {})
+
+
+def store_inline(ctx: Ctx, content: Content) -> None:
+    """Put a placeholder's files into the store, from which all content is carried."""
+    for digest, data in content.inline.items():
+        ctx.ports.blobs.put(digest, BytesIO(data), _MAX_PLACEHOLDER)
+
+
+def page_to_check(facts: Facts) -> str:
+    """Return the path that must answer before a release goes live."""
+    return check_path(facts.blueprint, facts.hosting.inputs)
+
+
+def cloud_of(ctx: Ctx, facts: Facts) -> Cloud:
+    """Return the cloud of the hosting's region."""
+    return ctx.ports.cloud(facts.hosting.region_id)
+
+
+def actor_of(ctx: Ctx) -> str:
+    """Return the name under which the life writes into the ledger."""
+    return life_actor(ctx.claim.life_id)
+
+
+def _load_facts(session: Session, hosting_id: str) -> Facts:
+    hosting = queries.get_hosting(session, hosting_id)
+    name = hostnames.find_latest_of_hosting(session, hosting_id)
+    return Facts(
+        hosting=hosting,
+        blueprint=blueprints.get_blueprint(session, hosting.blueprint_version_id),
+        hostname=name.name if name is not None else "",
+        allocation=tenancy.find_allocation(session, hosting_id),
+    )
+
+
+def _load_deployment(session: Session, hosting: Hosting) -> tuple[Deployment, str | None]:
+    wished = session.get_one(Deployment, hosting.wished_deployment_id)
+    if wished.status in FINAL and wished.id != hosting.live_deployment_id:
+        wished = session.get_one(Deployment, hosting.live_deployment_id or wished.id)
+    if wished.release_id is None:
+        return wished, None
+    return wished, session.get_one(Release, wished.release_id).manifest_digest
+
+
+def _placeholder(facts: Facts, deployment: Deployment) -> Content:
+    hosting = facts.hosting
+    said = {"title": hosting.title or hosting.name, "hostname": facts.hostname, **hosting.inputs}
+    pages = render_placeholder(facts.blueprint, said)
+    inline = {hashlib.sha256(data).hexdigest(): data for data in pages.values()}
+    files = tuple(
+        ReleaseFile(path, hashlib.sha256(data).hexdigest(), len(data))
+        for path, data in sorted(pages.items())
+    )
+    whole = hashlib.sha256("\n".join(sorted(inline)).encode()).hexdigest()
+    return Content(deployment, whole, files, inline)

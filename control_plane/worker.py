@@ -1,0 +1,202 @@
+"""The worker process: the only one that composes adapters, and the one that carries all lives.
+
+The database remembers; Celery only wakes. Three threads feed it: the ear hears the web process
+ring, the sweep finds each second what no ring told, and Celery's pool runs the steps. Whatever
+dies, the next start finds the work again from rows.
+"""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from celery import Celery
+from prometheus_client import start_http_server
+
+from control_plane.blueprints import actions as blueprints_actions
+from control_plane.engine import tasks
+from control_plane.engine.bell import hear, heard_life
+from control_plane.engine.engine import Engine
+from control_plane.engine.registry import Registry
+from control_plane.engine.sweep import alert_overdue_lives, find_due_lives
+from control_plane.hosting import steps as hosting
+from control_plane.kit import metrics
+from control_plane.kit.db import Database
+from control_plane.kit.errors import Unavailable
+from control_plane.kit.log import configure, get_log
+from control_plane.ledger import actions as ledger_actions
+from control_plane.ledger import steps as ledger
+from control_plane.ports.blobs.files import FileBlobs
+from control_plane.ports.bundle import Ports
+from control_plane.ports.cloud.local import LocalCloud
+from control_plane.ports.cloud.memory import MemoryCloud
+from control_plane.ports.cloud.port import Cloud
+from control_plane.ports.edge.haproxy import HaproxyEdge
+from control_plane.ports.edge.memory import MemoryEdge
+from control_plane.ports.edge.port import Edge
+from control_plane.ports.edge.visitor import Visitor
+from control_plane.ports.keyring.files import FileKeyring
+from control_plane.releases import actions as releases_actions
+from control_plane.releases import steps as releases
+from control_plane.settings import Settings
+from control_plane.tenancy import actions as tenancy_actions
+from control_plane.tenancy import steps as tenancy
+from control_plane.tenancy.rules import RegionKind
+
+log = get_log("worker")
+SWEEP_EVERY_S = 1.0
+EAR_TIMEOUT_S = 0.5  # how soon the ear sees that the process is to stop
+GRACE_S = 20.0  # for the steps that run; what takes longer is found again by its lease
+
+FLOWS = (
+    tenancy.REGION_FLOW,
+    tenancy.TENANT_FLOW,
+    hosting.EDGE_FLOW,
+    hosting.FLOW,
+    releases.FLOW,
+    ledger.FLOW,
+)
+
+
+class Worker:
+    """One worker process; `run` blocks until `stop` is called."""
+
+    def __init__(self, settings: Settings, db: Database, ports: Ports) -> None:
+        self._settings, self._db = settings, db
+        self._registry = Registry(FLOWS)
+        self._app: Celery = tasks.new_app(settings.broker_url.get_secret_value())
+        self._bell = tasks.BrokerBell(self._app)
+        self._engine = Engine(db, ports, self._registry, _holder(settings), self._bell)
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Carry lives until stopped; return when the running steps are over, or GRACE_S later."""
+        tasks.register(self._app, self._engine)
+        controller = self._app.WorkController(
+            pool_cls="threads",
+            concurrency=self._settings.worker_threads,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        threads = [
+            threading.Thread(target=run, name=name, daemon=True)
+            for name, run in (
+                ("celery", controller.start),
+                ("sweep", self._sweep_until_stopped),
+                ("ear", self._listen_until_stopped),
+            )
+        ]
+        self._repeat_until_available(self._engine.release_leases)
+        for thread in threads:
+            thread.start()
+        log.info("worker_started", threads=self._settings.worker_threads)
+        self._stopped.wait()
+        ending = threading.Thread(target=controller.stop, name="ending", daemon=True)
+        ending.start()
+        ending.join(GRACE_S)
+        log.info("worker_stopped", in_time=not ending.is_alive())
+
+    def stop(self) -> None:
+        """Claim nothing more and let `run` return."""
+        self._stopped.set()
+
+    def _sweep_until_stopped(self) -> None:
+        while not self._stopped.is_set():
+            started = time.monotonic()
+            try:
+                alert_overdue_lives(self._db)
+                self._bell.ring(find_due_lives(self._db, self._registry))
+                self._settings.heartbeat_file.touch(mode=0o640)
+            except Unavailable as error:
+                log.warning("sweep_postponed", code=error.code)
+            self._stopped.wait(max(0.0, SWEEP_EVERY_S - (time.monotonic() - started)))
+
+    def _listen_until_stopped(self) -> None:
+        with hear(self._settings.bell_socket) as ear:
+            ear.settimeout(EAR_TIMEOUT_S)
+            while not self._stopped.is_set():
+                life_id = heard_life(ear)
+                if life_id is not None:
+                    self._bell.ring([life_id])
+
+    def _repeat_until_available(self, act: Callable[[], None]) -> None:
+        while not self._stopped.is_set():
+            try:
+                act()
+            except Unavailable as error:
+                log.warning("start_postponed", code=error.code)
+                self._stopped.wait(SWEEP_EVERY_S)
+            else:
+                return
+
+
+def _holder(settings: Settings) -> str:
+    # The same after a restart, so that a new process frees what its predecessor held.
+    return f"{socket.gethostname()}/{settings.instance}"[:64]
+
+
+def new_ports(settings: Settings, regions: Iterable[str]) -> Ports:
+    """Return the adapters of an installation, one cloud for each of its regions (by id)."""
+    cloud: Cloud
+    edge: Edge
+    if settings.cloud == "memory":
+        memory = MemoryCloud()
+        cloud = memory
+        edge = MemoryEdge(lambda address, _port, path: memory.serve(address, path))
+    else:
+        cloud = LocalCloud(settings.locald_socket)
+        visitor = Visitor(settings.edge_host, settings.edge_https_port, settings.ca_file)
+        edge = HaproxyEdge(settings.edge_dir, settings.edge_socket, visitor)
+    return Ports(
+        clouds=dict.fromkeys(regions, cloud),
+        edge=edge,
+        blobs=FileBlobs(settings.blobs_dir),
+        keyring=FileKeyring(settings.keys_dir, settings.zone),
+    )
+
+
+def ensure_platform(settings: Settings, db: Database) -> str:
+    """See that the platform's own lives exist; return the id of the region. Idempotent."""
+    with db.begin() as session:
+        region = tenancy_actions.ensure_region(session, settings.region, RegionKind(settings.cloud))
+        blueprints_actions.register_installed(session)
+        hosting.ensure_edge_life(session)
+        releases_actions.ensure_gc_life(session)
+        ledger_actions.ensure_log(session, f"{settings.zone}/ledger")
+        return region.id
+
+
+def _publish_authority(settings: Settings, ports: Ports) -> None:
+    # Whom to trust is for everybody to read: visitors, the doctor, the worker's own look.
+    settings.ca_file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = settings.ca_file.with_suffix(".new")
+    fresh.write_text(ports.keyring.ca_certificate_pem())
+    fresh.chmod(0o644)
+    fresh.replace(settings.ca_file)
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    settings = Settings()
+    configure(json_lines=settings.json_logs, level=settings.log_level)
+    db = Database(settings.database_url.get_secret_value(), pool_size=settings.worker_threads + 4)
+    region_id = ensure_platform(settings, db)
+    ports = new_ports(settings, [region_id])
+    _publish_authority(settings, ports)
+    worker = Worker(settings, db, ports)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: worker.stop())
+    if settings.worker_metrics_port:
+        start_http_server(settings.worker_metrics_port, "127.0.0.1", registry=metrics.REGISTRY)
+    worker.run()
+    with suppress(Unavailable):
+        db.close()
+    os._exit(0)  # a step that outlived the grace is found again by its lease
+
+
+if __name__ == "__main__":
+    main()

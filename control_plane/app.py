@@ -35,7 +35,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     tenancy.router,
     blueprints.router,
     releases.router,
-    hosting.router,
+    *hosting.ROUTERS,
     lives.router,
     events.router,
     ledger.router,

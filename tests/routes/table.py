@@ -20,6 +20,8 @@ from control_plane.kit import clock
 from control_plane.kit.ids import new_id
 from control_plane.ledger import actions as ledger
 from control_plane.ledger.rules import SYSTEM
+from control_plane.releases.models import Deployment
+from control_plane.releases.rules import DeploymentStatus
 from control_plane.tenancy.models import Agency
 from tests.api import PLENTY, PLENTY_MICROS, Api, User, a_person, as_user
 from tests.offer import a_wish
@@ -136,6 +138,26 @@ def _wishes(place: Place) -> Any:
     return {"agency": place.agency.slug, "hostings": [wish]}
 
 
+def _a_deployment(place: Place) -> str:
+    hosting = _an_active_hosting(place)
+    developer = a_person(place.api, Role.DEVELOPER, place.agency)
+    wish = {"release": _a_release(place)}
+    made = developer.post(f"/v1/hostings/{hosting}/deployments", wish)
+    assert made.status_code == 202, made.text
+    return str(made.json()["id"])
+
+
+def _something_to_go_back_to(place: Place) -> Any:
+    developer = a_person(place.api, Role.DEVELOPER, place.agency)
+    path = f"/v1/hostings/{place.filled['reference']}/deployments"
+    made = developer.post(path, {"release": _a_release(place)}).json()
+    with place.api.db.begin() as session:
+        deployment = session.get_one(Deployment, made["id"])
+        deployment.status = DeploymentStatus.SUPERSEDED
+        session.add(deployment)
+    return {"to": made["number"], "reason": "broken links"}
+
+
 PAGE = b"<!doctype html><title>ok</title>"
 DIGEST = hashlib.sha256(PAGE).hexdigest()
 
@@ -149,6 +171,7 @@ FILLERS: dict[str, Callable[[Place], str]] = {
     "request_id": _a_request,
     "reference": _an_active_hosting,
     "release_id": _a_release,
+    "deployment_id": _a_deployment,
     "digest": lambda _place: DIGEST,
     "name": lambda _place: "static-site",
     "entry_id": _an_entry,
@@ -243,6 +266,14 @@ TABLE: dict[str, Access] = {
     "GET /v1/hostings": Access(EVERYBODY, CENTRE, path="/v1/hostings?agency={slug}"),
     "GET /v1/hostings/{reference}": Access(EVERYBODY, CENTRE),
     "POST /v1/hostings/{reference}/end": Access("owner", "", body=_reason),
+    "POST /v1/hostings/{reference}/deployments": Access(
+        "developer owner", "", body=lambda place: {"release": _a_release(place)}
+    ),
+    "POST /v1/hostings/{reference}/rollback": Access(
+        "developer owner", "", body=_something_to_go_back_to
+    ),
+    "GET /v1/hostings/{reference}/deployments": Access(EVERYBODY, CENTRE),
+    "GET /v1/deployments/{deployment_id}": Access(EVERYBODY, CENTRE),
     "POST /v1/wishes/plan": Access("developer owner", "", body=_wishes, is_read_only=True),
     "POST /v1/wishes/apply": Access("developer owner", "", body=_wishes),
     # operations

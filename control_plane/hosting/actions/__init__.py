@@ -1,6 +1,12 @@
 """What is done with requests and hostings: one verb, one function."""
 
 from control_plane.hosting.actions.deciding import approve, reject, withdraw
+from control_plane.hosting.actions.deploying import (
+    DeployWish,
+    RollbackWish,
+    deploy,
+    roll_back,
+)
 from control_plane.hosting.actions.living import (
     abandon,
     begin_building,
@@ -24,14 +30,17 @@ from control_plane.hosting.actions.terms import Terms, installed_policy
 from control_plane.hosting.actions.wishing import Granted, apply_wishes
 
 __all__ = [
+    "DeployWish",
     "Granted",
     "Proposal",
+    "RollbackWish",
     "Terms",
     "abandon",
     "apply_wishes",
     "approve",
     "begin_building",
     "begin_ending",
+    "deploy",
     "installed_policy",
     "mark_active",
     "mark_ended",
@@ -43,6 +52,7 @@ __all__ = [
     "reject",
     "reopen",
     "restore_service",
+    "roll_back",
     "submit_create",
     "submit_end",
     "withdraw",

@@ -43,3 +43,11 @@ else
     phase "set up users, settings, database and processes" apply_site
 fi
 printf '  %-52s %4d s\n\n' "ready" $((SECONDS - start))
+
+# The main job, by the commands that a person would type.
+set -a
+. "$CONFIG/worker.env"
+EDUBBA_BIND_PORT=${EDUBBA_BIND_PORT:-8600}
+set +a
+cd tenants/examples/health
+exec "$PREFIX/venv/bin/python" -I -m control_plane.cli.tour site

@@ -34,7 +34,7 @@ def deploy(
     reason: ReasonOption = "",
     wait: WaitOption = False,
     timeout: TimeoutOption = 600,
-    threads: Annotated[int, typer.Option("--threads", min=1, max=32, help="At once.")] = 0,
+    threads: Annotated[int, typer.Option("--threads", min=0, max=32, help="At once.")] = 0,
 ) -> None:
     """Upload a folder and put it live; run again after a cut it sends only what is missing."""
     at_once = threads or min(MOST_THREADS, 2 + (os.cpu_count() or 1))

@@ -11,7 +11,7 @@ from control_plane.locald import cgroups, seccomp
 from control_plane.locald.bundle import Paths, new_bundle
 from control_plane.locald.checks import Server, Target
 from control_plane.locald.containers import Container, Containers
-from control_plane.locald.disks import detach_loops, ensure_disk
+from control_plane.locald.disks import detach_loops, ensure_disk, must_grow
 from control_plane.locald.edge_namespace import ensure_edge_namespace, list_edge_faults
 from control_plane.locald.faults import Refusal, Trouble
 from control_plane.locald.images import Image, get_image
@@ -72,12 +72,9 @@ class Servers:
         found = self.containers.find(spec.server_id)
         if found and (found.status != "running" or self._is_other(spec.server_id, config)):
             found = None
-        if found is None or not self._is_mounted(spec.server_id):
+        if found is None or not self._is_mounted(spec.server_id) or self._must_grow(spec):
             self._take_down(spec.server_id)
             found = self._bring_up(spec, image, config)
-        ensure_disk(
-            self._disk_file(spec.server_id), spec.limits.disk_mib, self._point(spec, "disk")
-        )
         if cgroups.list_wrong_limits(self._names.cgroup(spec.server_id), spec.limits):
             self.containers.update(spec.server_id, config["linux"]["resources"])
         ensure_link(self._names, spec, Path(f"/proc/{found.pid}/ns/net"))
@@ -94,6 +91,9 @@ class Servers:
 
     def _disk_file(self, server_id: str) -> Path:
         return self._names.server_dir(server_id) / "disk.img"
+
+    def _must_grow(self, spec: Server) -> bool:
+        return must_grow(self._disk_file(spec.server_id), spec.limits.disk_mib)
 
     def _point(self, spec: Server, name: str) -> Path:
         return self._names.runtime_dir(spec.server_id) / name
@@ -157,6 +157,8 @@ class Servers:
             reasons.append("configuration")
         if not self._is_mounted(spec.server_id):
             reasons.append("mounts")
+        if self._must_grow(spec):
+            reasons.append("limit_disk")
         wrong = cgroups.list_wrong_limits(names.cgroup(spec.server_id), spec.limits)
         reasons += [f"limit_{name}" for name in wrong]
         if "edge_missing" in edge:

@@ -130,7 +130,7 @@ def test_a_server_that_vanished_comes_back_with_its_content(
     centre: Centre, sabotage: object
 ) -> None:
     hosting = _active(centre)
-    centre.cloud.sabotage(hosting.id, sabotage)  # type: ignore[arg-type]
+    centre.cloud.sabotage(hosting.id, sabotage)
 
     for seconds in (45, 50, 60):
         centre.settle(timedelta(seconds=seconds))

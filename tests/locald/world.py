@@ -5,10 +5,12 @@ import http.client
 import json
 import os
 import secrets
+import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -142,14 +144,17 @@ class LocaldWorld:
             self.process = subprocess.Popen([*PYTHON, LOCALD], env=environment, stderr=log)
 
     def wait(self) -> None:
-        for _ in range(500):
-            try:
-                list(self.cloud.list_images())
-            except Unavailable:
-                threading.Event().wait(0.02)
-            else:
-                return
-        raise TimeoutError(self.log.read_text())
+        wait_until(self._is_listening)
+
+    def _is_listening(self) -> bool:
+        assert self.process
+        if self.process.poll() is not None:
+            raise RuntimeError(self.log.read_text())
+        try:
+            list(self.cloud.list_images())
+        except Unavailable:
+            return False
+        return True
 
     def kill(self) -> None:
         """End the daemon as a crash does."""
@@ -209,6 +214,12 @@ class LocaldWorld:
         state = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
         return int(json.loads(state)["pid"])
 
+    def kill_process(self, spec: ServerSpec) -> None:
+        """Kill a server's first process, and wait until the kernel has ended it."""
+        pid = self.pid_of(spec)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: has_ended(pid))
+
     def traces(self) -> list[str]:
         """Return what of this instance is in the kernel: nothing after cleaning."""
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
@@ -223,6 +234,21 @@ class LocaldWorld:
             except OSError:
                 continue
         return found
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def wait_until(is_so: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not is_so():
+        if time.monotonic() > end:
+            raise TimeoutError(is_so)
+        threading.Event().wait(0.02)
 
 
 def ask(address: str, path: str, headers: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:

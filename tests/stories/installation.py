@@ -22,6 +22,8 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
+from pydantic import SecretStr
+
 from control_plane.kit.db import Database
 from control_plane.settings import Settings
 from tests.conftest import free_port
@@ -44,6 +46,13 @@ def wait_until(is_so: Callable[[], object], timeout_s: float = 30.0, every_s: fl
         if monotonic() > end:
             raise TimeoutError(f"not so within {timeout_s} s: {is_so}")
         Event().wait(every_s)
+
+
+def _identity(user_id: int) -> Any:
+    """Return what makes a new process somebody else's; root needs nothing."""
+    if user_id == 0:
+        return {}
+    return {"user": user_id, "group": user_id, "extra_groups": [GROUP_ID]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,7 @@ class Installation:
             zone=self.zone,
             state_dir=self.folder / "state",
             run_dir=self.folder / "run",
-            **({"database_url": self.database_url} if self.database_url else {}),
+            database_url=SecretStr(self.database_url),
         )
 
     @property
@@ -144,7 +153,7 @@ class Installation:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 umask=program.umask,
-                **self._identity(program.user_id),
+                **_identity(program.user_id),
             )
 
     def kill(self, name: str) -> None:
@@ -193,11 +202,6 @@ class Installation:
         except OSError:
             return False
 
-    def _identity(self, user_id: int) -> dict[str, Any]:
-        if user_id == 0:
-            return {}
-        return {"user": user_id, "group": user_id, "extra_groups": [GROUP_ID]}
-
     # Doors
 
     @property
@@ -207,9 +211,11 @@ class Installation:
     def visitor(self, hostname: str) -> Visitor:
         return Visitor(hostname, self.ports["https"], self.settings.ca_file)
 
-    def cli(self, role: str) -> Cli:
-        """Return the command line of somebody with a role in the example agency or the centre."""
-        return Cli(self.url, self.folder / "home" / role, self.accounts[role])
+    def cli(self, account: Account) -> Cli:
+        """Return somebody's command line, logged in."""
+        cli = Cli(self.url, self.folder / "home" / account.email, account)
+        cli.log_in()
+        return cli
 
     @contextmanager
     def database(self) -> Iterator[Database]:
@@ -240,7 +246,7 @@ class Installation:
 
     def run_once(self, arguments: list[str], user_id: int = 0) -> str:
         """Run a command of the product to its end, as the installer would; return what it said."""
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[str] = subprocess.run(
             [sys.executable, *arguments],
             cwd="/",
             env=self.environment,
@@ -248,7 +254,7 @@ class Installation:
             text=True,
             umask=0o022 if user_id == 0 else 0o007,
             check=False,
-            **self._identity(user_id),
+            **_identity(user_id),
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -277,7 +283,7 @@ class Installation:
             env=self.environment,
             capture_output=True,
             check=False,
-            **self._identity(WORKER_ID),
+            **_identity(WORKER_ID),
         )
         return done.returncode == 0
 

@@ -30,7 +30,7 @@ PORTS = {
     "EDUBBA_WORKER_METRICS_PORT": 8601,
 }
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.root, pytest.mark.exhaustive]
 
 
 @dataclass

@@ -1,0 +1,126 @@
+"""Agencies and their sites in a running installation, as far as stories need them."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from control_plane.engine.lives import signal_life
+from tests.stories.cli import Account
+from tests.stories.installation import Installation, wait_until
+from tests.stories.people import Person, log_in
+from tests.stories.sites import files_of
+from tests.stories.visitor import Visitor
+
+NONCE_PATH = "/.well-known/edubba/deployment"
+FINAL = {"live", "superseded", "failed", "cancelled"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A hosting of an agency, seen by the agency's owner."""
+
+    installation: Installation
+    owner: Person
+    agency: str
+    hosting_id: str
+    hostname: str
+
+    @property
+    def shown(self) -> Any:
+        return self.owner.get(f"/v1/hostings/{self.hosting_id}")
+
+    @property
+    def status(self) -> str:
+        return str(self.shown["status"])
+
+    def wait(self, *statuses: str, timeout_s: float = 60) -> None:
+        """Wait until the hosting is in one of these states."""
+        try:
+            wait_until(lambda: self.status in statuses, timeout_s)
+        except TimeoutError:
+            raise AssertionError(f"{self.shown}\n{self.events[-5:]}") from None
+
+    @property
+    def events(self) -> list[Any]:
+        told = self.owner.get(f"/v1/hostings/{self.hosting_id}/events?format=json")
+        return list(told["items"])
+
+    def visitor(self) -> Visitor:
+        return self.installation.visitor(self.hostname)
+
+    def release(self, folder: Path) -> str:
+        """Upload what is not there yet, make a release of it, return its id."""
+        files = [
+            {"path": path, "digest": digest_of(file), "size": file.stat().st_size, "mode": "0644"}
+            for path, file in files_of(folder).items()
+        ]
+        places = {digest_of(file): file for file in files_of(folder).values()}
+        store = f"/v1/agencies/{self.agency}"
+        missing = self.owner.post(f"{store}/blobs/missing", {"digests": list(places)})["missing"]
+        for digest in missing:
+            self.owner.send(f"{store}/blobs/{digest}", places[digest])
+        return str(self.owner.post(f"{store}/releases", {"files": files})["id"])
+
+    def begin_deployment(self, release: str) -> str:
+        told = self.owner.post(f"/v1/hostings/{self.hosting_id}/deployments", {"release": release})
+        return str(told["id"])
+
+    def deployment(self, deployment_id: str) -> Any:
+        return self.owner.get(f"/v1/deployments/{deployment_id}")
+
+    def end_of(self, deployment_id: str, timeout_s: float = 60) -> Any:
+        """Wait until a deployment has ended, well or not; return it."""
+        wait_until(lambda: self.deployment(deployment_id)["status"] in FINAL, timeout_s)
+        return self.deployment(deployment_id)
+
+    def deploy(self, folder: Path) -> Any:
+        return self.end_of(self.begin_deployment(self.release(folder)))
+
+    def serves(self, text: str) -> bool:
+        """Whether a visitor who comes now gets a page with this text."""
+        visitor = self.visitor()
+        try:
+            reply = visitor.get("/")
+            return reply.status == 200 and text.encode() in reply.body
+        except OSError:  # the edge itself may be away
+            return False
+        finally:
+            visitor.close()
+
+    def look_now(self) -> None:
+        """Let the watch, which comes every half minute by itself, come now."""
+        with self.installation.database() as db, db.begin() as session:
+            assert signal_life(session, "hosting", self.hosting_id)
+
+
+def digest_of(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def log_in_as(installation: Installation, role: str, language: str = "en") -> Person:
+    return log_in(installation.url, installation.accounts[role], language)
+
+
+def new_agency(installation: Installation, slug: str) -> Person:
+    """Let the operator take an agency in, with plenty; return its owner."""
+    operator = log_in_as(installation, "operator")
+    operator.post("/v1/agencies", {"slug": slug, "name_ar": f"جهة {slug}", "name_en": slug})
+    plenty = {"servers": 10, "cpu_millis": 8000, "memory_mib": 8192, "disk_mib": 65536}
+    budget = {"currency": "IQD", "micros_per_hour": 500_000_000}
+    for document, body in (("quota", plenty), ("budget", budget)):
+        operator.put(f"/v1/agencies/{slug}/{document}", body)
+    email = f"owner@{slug}.example"
+    new = {"email": email, "name": "Owner", "role": "owner", "locale": "ar"}
+    told = operator.post(f"/v1/agencies/{slug}/members", new)
+    return log_in(installation.url, Account(email, told["initial_password"]))
+
+
+def request_site(installation: Installation, owner: Person, agency: str, name: str) -> Site:
+    """Ask for a small site, which the policy approves by itself."""
+    wish = {"kind": "create", "agency": agency, "name": name}
+    told = owner.post("/v1/requests", {**wish, "blueprint": "static-site", "size": "small"})
+    assert told["status"] == "approved", told
+    hosting = owner.get(f"/v1/hostings/{told['hosting']}")
+    return Site(installation, owner, agency, told["hosting"], hosting["hostname"])

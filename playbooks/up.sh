@@ -46,6 +46,7 @@ printf '  %-52s %4d s\n\n' "ready" $((SECONDS - start))
 
 # The main job, by the commands that a person would type.
 set -a
+# shellcheck source=/dev/null  # the platform role writes it
 . "$CONFIG/worker.env"
 EDUBBA_BIND_PORT=${EDUBBA_BIND_PORT:-8600}
 set +a

@@ -9,6 +9,7 @@ from control_plane.identity.rules import Role
 from control_plane.kit.db import Database
 from control_plane.tenancy.models import Agency, Region
 from tests.api import Api, User, a_person, an_agency, an_api
+from tests.centre import Centre, a_centre
 from tests.offer import an_offer
 
 
@@ -53,3 +54,10 @@ def quick_scene(sqlite_db: Database) -> Iterator[Scene]:
     """Serve the API on SQLite, where the engine makes no difference."""
     with an_api(sqlite_db) as api:
         yield a_scene(api)
+
+
+@pytest.fixture
+def centre(db: Database) -> Iterator[Centre]:
+    """Run a whole data centre in memory, on each of the two engines."""
+    with a_centre(db) as made:
+        yield made

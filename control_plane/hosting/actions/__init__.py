@@ -19,6 +19,7 @@ from control_plane.hosting.actions.living import (
     quarantine,
     reopen,
     restore_service,
+    return_to_live,
 )
 from control_plane.hosting.actions.submitting import (
     Proposal,
@@ -52,6 +53,7 @@ __all__ = [
     "reject",
     "reopen",
     "restore_service",
+    "return_to_live",
     "roll_back",
     "submit_create",
     "submit_end",

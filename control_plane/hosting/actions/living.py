@@ -103,15 +103,27 @@ def mark_active(
 
 
 def note_observed(
-    session: Session, hosting_id: str, *, drift: Sequence[str] = (), is_probed: bool = False
+    session: Session, hosting_id: str, *, drift: Sequence[str] = (), generation: int | None = None
 ) -> None:
-    """Write when a watch looked, what it found and mended, and whether it probed. No new state."""
+    """Write that a watch looked, and the drift that it goes to mend; no new state.
+
+    `generation` is the one that was seen and probed; None if it was not as wished.
+    """
     hosting = queries.get_hosting(session, hosting_id)
     hosting.observed_at = clock.now()
     hosting.drift = list(drift) or None
-    if is_probed:
+    if generation is not None:
+        hosting.observed_generation = generation
         hosting.probed_at, hosting.probe_failed_at = hosting.observed_at, None
     session.add(hosting)
+
+
+def return_to_live(session: Session, hosting_id: str, given_up: str) -> None:
+    """Wish again for what is live, where the deployment that was given up was the wish."""
+    hosting = queries.get_hosting(session, hosting_id)
+    if hosting.wished_deployment_id == given_up:
+        hosting.wished_deployment_id = hosting.live_deployment_id
+        session.add(hosting)
 
 
 def quarantine(session: Session, actor_id: str, hosting_id: str, reached: Sequence[str]) -> None:

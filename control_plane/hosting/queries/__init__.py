@@ -2,6 +2,7 @@
 
 from control_plane.hosting.queries.rows import (
     Filters,
+    count_probe_failures,
     find_changed_plan,
     find_end_request,
     find_hosting,
@@ -33,6 +34,7 @@ __all__ = [
     "Filters",
     "HostingView",
     "RequestView",
+    "count_probe_failures",
     "find_changed_plan",
     "find_end_request",
     "find_hosting",

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlmodel import Session, col, func, select
 
@@ -100,6 +101,18 @@ def has_hostings(session: Session, tenant_id: str) -> bool:
         col(Hosting.tenant_id) == tenant_id, col(Hosting.status).not_in(("cancelled", "purged"))
     )
     return session.exec(query).one() > 0
+
+
+def count_probe_failures(session: Session, hosting: Hosting, since: datetime) -> tuple[int, int]:
+    """Return how many others of its region failed their probe since then, and of how many."""
+    query = select(func.count()).where(
+        col(Hosting.region_id) == hosting.region_id,
+        col(Hosting.id) != hosting.id,
+        col(Hosting.active_at).is_not(None),
+        col(Hosting.status).not_in(GONE),
+    )
+    failed = session.exec(query.where(col(Hosting.probe_failed_at) >= since)).one()
+    return failed, session.exec(query).one()
 
 
 def get_request_for(

@@ -8,7 +8,7 @@ from sqlmodel import Session
 from control_plane.engine.registry import Claim, Flow, Step
 from control_plane.hosting import actions
 from control_plane.hosting.rules import LIFE
-from control_plane.hosting.steps import build, end, serve, watch
+from control_plane.hosting.steps import build, deliver, end, serve, watch
 from control_plane.hosting.steps.edge import EDGE_FLOW, EDGE_LIFE, ensure_edge_life
 from control_plane.ledger.rules import life_actor
 
@@ -28,10 +28,11 @@ FLOW = Flow(
         "open_tenant": Step(build.open_tenant, SOON),
         "announce": Step(build.announce, SOON),
         "build_server": Step(build.build_server, SOON),
-        "deliver": Step(serve.deployed(serve.deliver)),
-        "assemble": Step(serve.deployed(serve.assemble)),
-        "check": Step(serve.deployed(serve.check), SOON),
-        "switch": Step(serve.deployed(serve.switch), SOON),
+        "begin": Step(deliver.deployed(deliver.begin), SOON),
+        "deliver": Step(deliver.deployed(deliver.deliver)),
+        "assemble": Step(deliver.deployed(deliver.assemble)),
+        "check": Step(deliver.deployed(deliver.check), SOON),
+        "switch": Step(deliver.deployed(deliver.switch), SOON),
         "probe": Step(serve.probe, SOON),
         "serve": Step(serve.serve, SOON),
         "verify": Step(serve.verify, SOON),

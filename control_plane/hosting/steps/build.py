@@ -61,4 +61,4 @@ def build_server(ctx: Ctx) -> Outcome:
     seen = cloud_of(ctx, facts).ensure_server(facts.server_spec(), ctx.fence)
     if seen.state != ServerState.RUNNING:
         return Again("server_not_running", facts={"reasons": ", ".join(seen.reasons)})
-    return Go("deliver")
+    return Go("begin")

@@ -19,11 +19,13 @@ from control_plane.ledger.rules import life_actor
 from control_plane.ports.cloud.port import Cloud, ReleaseFile, ReleaseSpec, ServerSpec
 from control_plane.releases.actions import read_manifest
 from control_plane.releases.models import Deployment, Release
-from control_plane.releases.rules import FINAL
+from control_plane.releases.queries import list_with_status
+from control_plane.releases.rules import DeploymentStatus
 from control_plane.tenancy import queries as tenancy
 from control_plane.tenancy.models import Allocation
 
 _MAX_PLACEHOLDER = 1024 * 1024
+_UNFINISHED = (DeploymentStatus.QUEUED, DeploymentStatus.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,12 @@ class Facts:
         if self.allocation is None:
             raise LookupError(f"{self.hosting.id} has no allocation")
         return IPv4Address(self.allocation.v4)
+
+    def generation_seen(self, deployment_id: str) -> int:
+        """Return the generation that is fact once this deployment is seen: an older one's isn't."""
+        one = self.hosting
+        is_wished = deployment_id == one.wished_deployment_id
+        return one.generation if is_wished else one.observed_generation
 
     def server_spec(self) -> ServerSpec:
         """Return the server as it is wished for."""
@@ -79,7 +87,7 @@ def load_facts(ctx: Ctx) -> Facts:
 
 
 def load_content(ctx: Ctx, facts: Facts) -> Content:
-    """Read what is to be live: the wished deployment, or the live one where that came to nothing.
+    """Read what is to be live, with its files.
 
     Raises Refused (`blob_missing`) if the content is gone.
     """
@@ -88,6 +96,11 @@ def load_content(ctx: Ctx, facts: Facts) -> Content:
         return _placeholder(facts, deployment)
     manifest = read_manifest(ctx.ports.blobs, manifest_digest)
     return Content(deployment, manifest_digest, manifest.files, {})
+
+
+def load_deployment(ctx: Ctx, facts: Facts) -> Deployment:
+    """Read which deployment is to be live: what is under way or next, else what is live now."""
+    return ctx.load(partial(_load_deployment, hosting=facts.hosting))[0]
 
 
 def store_inline(ctx: Ctx, content: Content) -> None:
@@ -123,12 +136,16 @@ def _load_facts(session: Session, hosting_id: str) -> Facts:
 
 
 def _load_deployment(session: Session, hosting: Hosting) -> tuple[Deployment, str | None]:
-    wished = session.get_one(Deployment, hosting.wished_deployment_id)
-    if wished.status in FINAL and wished.id != hosting.live_deployment_id:
-        wished = session.get_one(Deployment, hosting.live_deployment_id or wished.id)
-    if wished.release_id is None:
-        return wished, None
-    return wished, session.get_one(Release, wished.release_id).manifest_digest
+    """Return what is under way or next by its number, else what is live."""
+    unfinished = list_with_status(session, hosting.id, _UNFINISHED)
+    chosen = unfinished[0] if unfinished else _get_live(session, hosting)
+    if chosen.release_id is None:
+        return chosen, None
+    return chosen, session.get_one(Release, chosen.release_id).manifest_digest
+
+
+def _get_live(session: Session, hosting: Hosting) -> Deployment:
+    return session.get_one(Deployment, hosting.live_deployment_id)
 
 
 def _placeholder(facts: Facts, deployment: Deployment) -> Content:

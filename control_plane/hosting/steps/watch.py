@@ -3,18 +3,15 @@
 from datetime import timedelta
 from functools import partial
 
-from sqlmodel import Session, col, func, select
-
 from control_plane.engine.outcome import Again, Go, Outcome
 from control_plane.engine.registry import Ctx
-from control_plane.hosting import actions
+from control_plane.hosting import actions, queries
 from control_plane.hosting.models import Hosting
-from control_plane.hosting.rules import GONE
-from control_plane.hosting.steps.facts import Facts, cloud_of, load_content, load_facts
+from control_plane.hosting.steps.facts import Facts, cloud_of, load_deployment, load_facts
 from control_plane.hosting.steps.serve import is_served, probe_isolation, quarantined_by
 from control_plane.kit import clock
 from control_plane.kit.log import get_log
-from control_plane.ports.cloud.port import ServerState
+from control_plane.ports.cloud.port import ProbeReport, ServerState
 from control_plane.ports.edge.port import Route, RouteState
 
 log = get_log("hosting")
@@ -28,20 +25,24 @@ def watch(ctx: Ctx) -> Outcome:
     """Look at server, edge and isolation; go where something has to be mended."""
     facts = load_facts(ctx)
     hosting = facts.hosting
-    content = load_content(ctx, facts)
-    if content.deployment.id != hosting.live_deployment_id:
-        return Go("deliver")
+    deployment = load_deployment(ctx, facts)
+    if deployment.id != hosting.live_deployment_id:
+        return Go("begin")
     seen = cloud_of(ctx, facts).observe_server(hosting.id)
     if seen.state != ServerState.RUNNING:
         return _mend(hosting, "build_server", [seen.state.value, *seen.reasons])
-    if not is_served(ctx, facts, content.deployment.nonce):
-        return _mend(hosting, "deliver", ["not_served"])
+    if not is_served(ctx, facts, deployment.nonce):
+        return _mend(hosting, "begin", ["not_served"])
     report = probe_isolation(ctx, facts)
     if not report.controls_passed:
         return _mend(hosting, "build_server", ["probe_impossible"])
     if report.reached:
-        return _take_out(ctx, facts, partial(quarantined_by(ctx, report)))
-    note = partial(actions.note_observed, hosting_id=hosting.id, is_probed=True)
+        return _take_out(ctx, facts, report)
+    note = partial(
+        actions.note_observed,
+        hosting_id=hosting.id,
+        generation=facts.generation_seen(deployment.id),
+    )
     return Go("watch", after=REST, writes=note)
 
 
@@ -58,7 +59,7 @@ def quarantined(ctx: Ctx) -> Outcome:
     cloud_of(ctx, facts).ensure_server(facts.server_spec(), ctx.fence)
     report = probe_isolation(ctx, facts)
     if report.is_isolated:
-        return Go("deliver")
+        return Go("begin")
     return Go("quarantined", after=REST, writes=quarantined_by(ctx, report))
 
 
@@ -67,18 +68,11 @@ def _mend(hosting: Hosting, step: str, drift: list[str]) -> Outcome:
     return Go(step, writes=partial(actions.note_observed, hosting_id=hosting.id, drift=drift))
 
 
-def _take_out(ctx: Ctx, facts: Facts, writes: partial[None]) -> Outcome:
-    failed, all_of_them = ctx.load(partial(_count_failures, besides=facts.hosting.id))
-    if failed >= FEW and failed * MANY > all_of_them:
+def _take_out(ctx: Ctx, facts: Facts, report: ProbeReport) -> Outcome:
+    since = clock.now() - FAILURE_WINDOW
+    count = partial(queries.count_probe_failures, hosting=facts.hosting, since=since)
+    failed, of_others = ctx.load(count)
+    if failed >= FEW and failed * MANY > of_others:
         log.error("isolation_breaker_open", hosting=facts.hosting.id, failed=failed)
         return Again("isolation_breaker_open", after=REST)
-    return Go("isolate", writes=writes)
-
-
-def _count_failures(session: Session, besides: str) -> tuple[int, int]:
-    present = select(func.count()).where(col(Hosting.status).not_in(GONE))
-    failed = present.where(
-        col(Hosting.id) != besides,
-        col(Hosting.probe_failed_at) > clock.now() - FAILURE_WINDOW,
-    )
-    return session.exec(failed).one(), session.exec(present).one()
+    return Go("isolate", writes=quarantined_by(ctx, report))

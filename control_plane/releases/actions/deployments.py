@@ -62,7 +62,9 @@ def create_deployment(
     number = max(queries.highest_number(session, place.hosting_id), PLACEHOLDER) + 1
     queued = [DeploymentStatus.QUEUED]
     for waiting in queries.list_with_status(session, place.hosting_id, queued):
-        cancel_deployment(session, reason.actor_id, waiting, {"code": "overtaken", "by": number})
+        if waiting.number != PLACEHOLDER:  # always first: what the first release can fall back to
+            overtaken = {"code": "overtaken", "by": number}
+            cancel_deployment(session, reason.actor_id, waiting, overtaken)
     deployment = _new(place.hosting_id, place.agency_id, number, reason)
     deployment.release_id, deployment.rollback_of = release.id, rollback_of
     return _add(session, deployment, release.manifest_digest)

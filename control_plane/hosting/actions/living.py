@@ -22,7 +22,7 @@ from control_plane.hosting.rules import (
 )
 from control_plane.hostnames import actions as hostnames
 from control_plane.kit import clock
-from control_plane.releases.actions.cancelling import cancel_unfinished
+from control_plane.releases.actions import cancel_unfinished
 from control_plane.tenancy import actions as tenancy
 from control_plane.tenancy import queries as tenancy_queries
 

@@ -13,7 +13,7 @@ from control_plane.releases.actions.content import (
 )
 from control_plane.releases.actions.deploying import (
     cancel_deployment,
-    cancel_queued,
+    cancel_unfinished,
     fail_deployment,
     finish_deployment,
     note_progress,
@@ -32,7 +32,7 @@ __all__ = [
     "Place",
     "Reason",
     "cancel_deployment",
-    "cancel_queued",
+    "cancel_unfinished",
     "create_deployment",
     "create_placeholder_deployment",
     "create_release",

@@ -58,7 +58,7 @@ def cancel_deployment(
         set_status(session, actor_id, deployment, _S.CANCELLED, outcome)
 
 
-def cancel_queued(session: Session, actor_id: str, hosting_id: str) -> None:
-    """Cancel all that has not gone live of a hosting that is ending."""
-    for waiting in queries.list_with_status(session, hosting_id, [_S.QUEUED, _S.RUNNING]):
-        cancel_deployment(session, actor_id, waiting, {"code": "hosting_ending"})
+def cancel_unfinished(session: Session, actor_id: str, hosting_id: str) -> None:
+    """Cancel what is queued or running for a hosting that ends, or came to nothing. Idempotent."""
+    for unfinished in queries.list_with_status(session, hosting_id, [_S.QUEUED, _S.RUNNING]):
+        cancel_deployment(session, actor_id, unfinished, {"code": "hosting_gone"})

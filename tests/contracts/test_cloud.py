@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import pytest
@@ -100,7 +100,7 @@ WORLDS = [
 
 @pytest.fixture(scope="module", params=WORLDS)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    make: Callable[[], contextmanager[World]] = request.param  # type: ignore[valid-type]
+    make: Callable[[], AbstractContextManager[World]] = request.param
     with make() as found:
         yield found
 
@@ -368,7 +368,7 @@ def test_who_has_lost_the_lease_changes_nothing(stage: Stage, change: str) -> No
     ],
 )
 def test_a_server_that_cannot_be_is_refused(
-    stage: Stage, change: dict[str, str], code: str
+    stage: Stage, change: dict[str, Any], code: str
 ) -> None:
     spec = stage.a_server()
     with pytest.raises(Refused) as refused:

@@ -203,7 +203,7 @@ def test_ten_thousand_routes_are_replaced_exactly(world: EdgeWorld) -> None:
 
 
 def test_routes_change_under_load_without_a_lost_request(world: EdgeWorld) -> None:
-    done = []
+    done: list[str] = []
 
     def visit(_: int) -> None:
         with world.connect(f"ur.{ZONE}") as connection:

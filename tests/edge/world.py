@@ -114,6 +114,10 @@ class EdgeWorld:
         process.kill()
         process.wait()
 
+    def stop_all(self) -> None:
+        for name in list(self.processes):
+            self.stop(name)
+
     def start_server(self, name: str) -> None:
         script = Path(__file__).with_name("tenant_server.py")
         inside = ["ip", "netns", "exec", f"{self.instance}-{name}", sys.executable, str(script)]
@@ -172,7 +176,7 @@ def running_world() -> Iterator[EdgeWorld]:
         stack.callback(shutil.rmtree, folder)
         folder.chmod(0o755)
         world = EdgeWorld(f"t{secrets.token_hex(3)[:5]}", folder, MemoryKeyring(ZONE))
-        stack.callback(lambda: [world.stop(name) for name in list(world.processes)])
+        stack.callback(world.stop_all)
         (folder / "ca.pem").write_text(world.keyring.ca_certificate_pem())
         write_configuration(
             EdgeConfiguration(world.state_dir, folder / "etc", world.ports["https"])

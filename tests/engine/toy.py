@@ -77,7 +77,7 @@ def toy_flow(world: World, version: int = 1) -> Flow:  # noqa: C901  # one branc
         seen = world.values.get(SUBJECT)
         if seen != wish(ctx):
             return Again("waiting_for_the_world") if ctx.claim.attempts < 2 else Go("make")
-        return Go("rest", writes=partial(write, "fact", cast("int", seen)))
+        return Go("rest", writes=partial(write, "fact", seen))
 
     def rest(ctx: Ctx) -> Outcome:
         if world.values.get(SUBJECT) == wish(ctx) == ctx.load(lambda s: read(s, "fact")):

@@ -1,5 +1,6 @@
 """A hosting's life from request to purge, on the memory cloud and on both databases."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -39,7 +40,7 @@ def _crash(server: Server) -> None:
 
 @pytest.mark.parametrize("sabotage", [_crash, None], ids=["stopped", "gone with its data"])
 def test_a_server_that_vanished_comes_back_with_its_content(
-    centre: Centre, sabotage: object
+    centre: Centre, sabotage: Callable[[Server], None] | None
 ) -> None:
     hosting = centre.active()
     centre.cloud.sabotage(hosting.id, sabotage)

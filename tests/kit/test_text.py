@@ -24,13 +24,20 @@ def _problems() -> Iterator[type[Problem]]:
     for module in pkgutil.walk_packages(control_plane.__path__, "control_plane."):
         if not module.name.startswith(_OUTSIDE):
             importlib.import_module(module.name)
-    found = [Problem]
+    found: list[type[Problem]] = [Problem]
     for problem in found:
         found += problem.__subclasses__()
     return iter({p for p in found if p.__module__.startswith("control_plane")})
 
 
-@pytest.mark.parametrize("problem", sorted(_problems(), key=lambda p: p.code), ids=lambda p: p.code)
+def _code(problem: type[Problem]) -> str:
+    return problem.code
+
+
+PROBLEMS: list[type[Problem]] = sorted(_problems(), key=_code)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=_code)
 def test_every_problem_speaks_arabic_with_the_same_facts(problem: type[Problem]) -> None:
     for message in filter(None, (problem.title, problem.mend)):
         assert text.has_translation(message, "ar"), message

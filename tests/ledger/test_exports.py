@@ -28,6 +28,7 @@ from tests.ledger.conftest import Ledger
 @pytest.fixture
 def grown(ledger: Ledger) -> Ledger:
     """Eleven entries under five checkpoints, the fourth entry redacted."""
+    entries: list[str] = []
     for count in (1, 2, 3, 3):
         entries = ledger.append(count)
         ledger.seal()

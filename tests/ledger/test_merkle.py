@@ -78,7 +78,7 @@ def naive_root(leaves: Sequence[bytes]) -> bytes:
 
 
 def grow(leaves: Sequence[bytes]) -> tuple[Frontier, dict[Place, bytes]]:
-    frontier, nodes = Frontier(), {}
+    frontier, nodes = Frontier(), dict[Place, bytes]()
     for leaf in leaves:
         frontier, completed = frontier.append(leaf)
         nodes.update(completed)

@@ -68,3 +68,9 @@ class Cli:
         done = self.run(*arguments, "--json")
         assert done.code == 0, (arguments, done.output, done.errors)
         return done.json
+
+    def log_in(self) -> None:
+        """Keep a session's token in this person's home."""
+        email = ("login", "--email", self.account.email)
+        done = self.run(*email, "--password-stdin", stdin=self.account.password)
+        assert done.code == 0, (done.output, done.errors)

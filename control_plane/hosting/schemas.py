@@ -10,14 +10,17 @@ from control_plane.hosting.models import Decision, Plan
 from control_plane.hosting.queries import HostingView, RequestView
 from control_plane.hosting.rules import (
     Answer,
+    Difference,
     HostingStatus,
     Hostname,
     Inputs,
     NewHosting,
+    Reason,
     RequestKind,
     RequestStatus,
     Slug,
     Title,
+    WishVerdict,
     per_month,
     spell,
 )
@@ -25,7 +28,6 @@ from control_plane.identity.schemas import In
 from control_plane.kit.money import Money
 from control_plane.tenancy.schemas import ResourceUse
 
-Reason = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")]
 Hash = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 _HASH = "sha256:5b0f3c2a8f6d1e4b7a9c0d2e4f6a8b0c1d3e5f7a9b1c3d5e7f9a0b2c4d6e8f01"
 
@@ -291,22 +293,47 @@ class HostingDetailOut(HostingOut):
     open_request: str | None
 
 
+class DifferenceOut(BaseModel):
+    """A field in which what is there is not what is declared."""
+
+    field: str
+    present: Any
+    wished: Any
+
+    @classmethod
+    def of(cls, difference: Difference) -> "DifferenceOut":
+        """Show a difference."""
+        return cls(field=difference.field, present=difference.present, wished=difference.wished)
+
+
 class WishOut(BaseModel):
-    """What one declared hosting comes to; `unchanged` if it is there as wished."""
+    """What one declared hosting comes to."""
 
     name: str
-    verdict: Literal["request", "unchanged"]
-    hosting: str | None = Field(description="Null in a plan: it is not there yet")
+    verdict: WishVerdict
+    hosting: str | None = Field(description="Null if it isn't there, or not yet")
     status: HostingStatus | None
     request: RequestOut | None = Field(description="Null in a plan, and for what is unchanged")
     plan: PlanOut | None = Field(description="What would be, or is, asked for")
     approved_by: str | None = Field(description="The policy that approves it by itself")
+    differences: list[DifferenceOut]
+
+
+class UndeclaredOut(BaseModel):
+    """A hosting of the same tenant that the file doesn't name; it is left alone."""
+
+    name: str
+    hosting: str
+    status: HostingStatus
 
 
 class WishesOut(BaseModel):
     """What a tenant.yml comes to."""
 
     agency: str
-    changed: int
+    changed: int = Field(description="How many requests it becomes")
     items: list[WishOut]
+    undeclared: list[UndeclaredOut]
+    cost: CostOut = Field(description="Of all that would be, or is, asked for")
+    saves: CostOut = Field(description="By all that would end, or is asked to end")
     remaining: list[ResourceUse]

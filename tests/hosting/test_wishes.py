@@ -5,8 +5,15 @@ from typing import Any
 
 import pytest
 
-from control_plane.hosting.rules import parse_tenant_document, parse_tenant_file
+from control_plane.hosting.models import Hosting, Request
+from control_plane.hosting.rules import (
+    HostingStatus,
+    RequestKind,
+    parse_tenant_document,
+    parse_tenant_file,
+)
 from control_plane.identity.rules import Role
+from control_plane.kit import clock
 from control_plane.kit.documents import DocumentInvalid
 from control_plane.kit.installed import tenants_dir
 from control_plane.tenancy.rules import Resource
@@ -30,7 +37,7 @@ def test_applying_twice_asks_once(scene: Scene) -> None:
     first = scene.developer.post("/v1/wishes/apply", file)
     assert first.status_code == 202
     assert first.json()["changed"] == 2
-    assert [item["verdict"] for item in first.json()["items"]] == ["request", "request"]
+    assert [item["verdict"] for item in first.json()["items"]] == ["create", "create"]
     second = scene.developer.post("/v1/wishes/apply", file).json()
     assert second["changed"] == 0
     assert [item["verdict"] for item in second["items"]] == ["unchanged", "unchanged"]
@@ -47,6 +54,9 @@ def test_a_plan_says_what_apply_will_do_and_keeps_nothing(scene: Scene) -> None:
     assert [item["approved_by"] for item in plan["items"]] == [None, "policy:default/small-static"]
     assert [item["hosting"] for item in plan["items"]] == [None, None]
     assert {use["resource"]: use["left"] for use in plan["remaining"]}["servers"] == 98
+    assert plan["cost"]["micros_per_hour"] == sum(
+        item["plan"]["cost"]["micros_per_hour"] for item in plan["items"]
+    )
     assert set(used(scene.db, scene.agency.id).values()) == {0}
     assert scene.owner.get("/v1/hostings").json()["items"] == []
     applied = scene.owner.post("/v1/wishes/apply", file).json()
@@ -82,12 +92,107 @@ def test_a_hosting_that_differs_is_not_changed_silently(
     assert problem["facts"]["fields"] == fields
 
 
+def test_a_plan_says_in_what_a_hosting_differs(quick_scene: Scene) -> None:
+    user = quick_scene.developer
+    user.post("/v1/wishes/apply", a_file())
+    wished = {"name": "website", "size": "large", "title": "Other"}
+    plan = user.post("/v1/wishes/plan", a_file(wished, {"name": "forms"})).json()
+    assert plan["changed"] == 1
+    assert [item["verdict"] for item in plan["items"]] == ["differs", "create"]
+    assert plan["items"][0]["differences"] == [
+        {"field": "size", "present": "medium", "wished": "large"},
+        {"field": "title", "present": "", "wished": "Other"},
+    ]
+
+
 def test_another_tenant_or_region_is_a_difference(quick_scene: Scene) -> None:
     quick_scene.developer.post("/v1/wishes/apply", a_file())
     same = quick_scene.developer.post("/v1/wishes/apply", a_file(region="local"))
     assert same.json()["changed"] == 0
     answer = quick_scene.developer.post("/v1/wishes/apply", a_file(tenant="other"))
     assert answer.json()["facts"]["fields"] == "tenant"
+
+
+def put_into_service(scene: Scene, hosting_id: str) -> None:
+    with scene.db.begin() as session:
+        hosting = session.get_one(Hosting, hosting_id)
+        hosting.status, hosting.active_at = HostingStatus.ACTIVE, clock.now()
+        session.add(hosting)
+
+
+def test_a_hosting_declared_as_ended_is_asked_to_end_once(scene: Scene) -> None:
+    made = scene.owner.post("/v1/wishes/apply", a_file()).json()["items"][0]
+    put_into_service(scene, made["hosting"])
+    ended = a_file({"name": "website", "state": "ended"}, reason="replaced")
+    plan = scene.owner.post("/v1/wishes/plan", ended).json()
+    assert (plan["changed"], plan["items"][0]["verdict"]) == (1, "end")
+    assert (plan["items"][0]["status"], plan["items"][0]["hosting"]) == ("active", made["hosting"])
+    assert plan["saves"]["micros_per_hour"] == made["plan"]["cost"]["micros_per_hour"]
+    assert plan["cost"]["micros_per_hour"] == 0
+    hosting = scene.owner.get(f"/v1/hostings/{made['hosting']}").json()
+    assert hosting["status"] == "active"
+    applied = scene.owner.post("/v1/wishes/apply", ended).json()
+    assert (applied["changed"], applied["items"][0]["status"]) == (1, "ending")
+    assert applied["items"][0]["request"]["reason"] == "replaced"
+    again = scene.owner.post("/v1/wishes/apply", ended).json()
+    assert (again["changed"], again["items"][0]["verdict"]) == (0, "unchanged")
+
+
+def test_an_end_that_waits_for_its_decision_is_not_asked_for_again(quick_scene: Scene) -> None:
+    made = quick_scene.owner.post("/v1/wishes/apply", a_file()).json()["items"][0]
+    put_into_service(quick_scene, made["hosting"])
+    both = a_person(quick_scene.api, Role.OWNER, quick_scene.agency)
+    with quick_scene.db.begin() as session:
+        request = session.get_one(Request, made["request"]["id"])
+        request.kind = RequestKind.END  # as if a policy left it to an operator
+        session.add(request)
+    answer = both.post("/v1/wishes/apply", a_file({"name": "website", "state": "ended"}))
+    assert answer.json()["changed"] == 0
+
+
+def test_what_never_was_needs_no_end(quick_scene: Scene) -> None:
+    ended = a_file({"name": "website", "state": "ended"})
+    answer = quick_scene.owner.post("/v1/wishes/apply", ended).json()
+    assert answer["changed"] == 0
+    assert answer["items"][0]["hosting"] is None
+
+
+def test_who_may_not_end_may_not_declare_an_end(quick_scene: Scene) -> None:
+    made = quick_scene.owner.post("/v1/wishes/apply", a_file()).json()["items"][0]
+    put_into_service(quick_scene, made["hosting"])
+    ended = a_file({"name": "website", "state": "ended"})
+    answer = quick_scene.developer.post("/v1/wishes/apply", ended)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+def test_what_a_file_does_not_name_is_told_and_left_alone(quick_scene: Scene) -> None:
+    user = quick_scene.owner
+    first = user.post("/v1/wishes/apply", a_file()).json()["items"][0]
+    answer = user.post("/v1/wishes/apply", a_file({"name": "forms"})).json()
+    assert [one["name"] for one in answer["undeclared"]] == ["website"]
+    hosting = user.get(f"/v1/hostings/{first['hosting']}").json()
+    assert hosting["status"] == "requested"
+    elsewhere = user.post("/v1/wishes/plan", a_file({"name": "x1"}, tenant="other")).json()
+    assert elsewhere["undeclared"] == []
+
+
+@pytest.mark.parametrize(
+    ("wished", "changes", "pointer"),
+    [
+        ({"blueprint": "nothing"}, {}, "/hostings/1/blueprint"),
+        ({"size": "huge"}, {}, "/hostings/1/size"),
+        ({"inputs": {"colour": "red"}}, {}, "/hostings/1/inputs/colour"),
+        ({"hostname": "-"}, {}, "/hostings/1/hostname"),
+        ({}, {"region": "moon"}, "/region"),
+    ],
+)
+def test_a_problem_points_at_the_part_of_the_file(
+    quick_scene: Scene, wished: dict[str, Any], changes: dict[str, Any], pointer: str
+) -> None:
+    file = a_file({"name": "fine"}, {"name": "wrong", **wished}, **changes)
+    answer = quick_scene.developer.post("/v1/wishes/plan", file)
+    assert answer.status_code in {409, 422}
+    assert answer.json()["facts"]["pointer"] == pointer
 
 
 def test_a_stranger_can_neither_plan_nor_apply(quick_scene: Scene) -> None:

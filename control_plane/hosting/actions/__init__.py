@@ -28,7 +28,7 @@ from control_plane.hosting.actions.submitting import (
     submit_end,
 )
 from control_plane.hosting.actions.terms import Terms, installed_policy
-from control_plane.hosting.actions.wishing import Granted, apply_wishes
+from control_plane.hosting.actions.wishing import Granted, apply_wishes, plan_wishes
 
 __all__ = [
     "DeployWish",
@@ -48,6 +48,7 @@ __all__ = [
     "mark_failed",
     "mark_purged",
     "note_observed",
+    "plan_wishes",
     "propose",
     "quarantine",
     "reject",

@@ -1,55 +1,148 @@
 """Declared wishes become requests; what is there as wished already is left alone."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlmodel import Session
 
 from control_plane.blueprints import queries as blueprints
-from control_plane.blueprints.rules import check_inputs
+from control_plane.blueprints.rules import (
+    BlueprintUnknown,
+    InputInvalid,
+    PriceUnknown,
+    SizeUnknown,
+    check_inputs,
+)
 from control_plane.hosting import queries
-from control_plane.hosting.actions.submitting import submit_create
+from control_plane.hosting.actions.submitting import submit_create, submit_end
 from control_plane.hosting.actions.terms import Terms
 from control_plane.hosting.models import Hosting, Request
 from control_plane.hosting.rules import (
     GONE,
+    Difference,
     HostingDiffers,
     HostingStatus,
     NewHosting,
+    RegionUnknown,
+    RegionUnnamed,
+    RequestOpen,
     TenantFile,
     WishedHosting,
+    WishVerdict,
     list_differences,
 )
-from control_plane.hostnames.rules import parse_hostname
+from control_plane.hostnames.rules import (
+    HostnameForeign,
+    HostnameLookalike,
+    HostnameMalformed,
+    HostnameReserved,
+    HostnameTaken,
+    parse_hostname,
+)
 from control_plane.identity.rules import Actor, Permission
+from control_plane.kit.errors import Problem
 from control_plane.tenancy import queries as tenancy
+from control_plane.tenancy.rules import TenantEnding
+
+_OVER = GONE | {HostingStatus.ENDING}
+# Which part of a file a problem is about, so that its reader is shown the line.
+_OF_THE_FILE: dict[type[Problem], str] = {
+    RegionUnknown: "region",
+    RegionUnnamed: "region",
+    TenantEnding: "tenant",
+}
+_OF_THE_HOSTING: dict[type[Problem], str] = {
+    BlueprintUnknown: "blueprint",
+    SizeUnknown: "size",
+    PriceUnknown: "size",
+    HostnameForeign: "hostname",
+    HostnameLookalike: "hostname",
+    HostnameMalformed: "hostname",
+    HostnameReserved: "hostname",
+    HostnameTaken: "hostname",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """One wish: the request it became, or (`request` None) the hosting that is there already."""
+    """One wish, the hosting it is about as it was before, and the request it became.
 
-    hosting: Hosting
-    request: Request | None
+    `request` None: there is nothing to ask for, or (`differences`) nothing that could be.
+    """
+
+    wished: WishedHosting
+    verdict: WishVerdict
+    hosting: Hosting | None
+    before: HostingStatus | None
+    request: Request | None = None
+    differences: tuple[Difference, ...] = ()
+
+
+def plan_wishes(session: Session, actor: Actor, file: TenantFile, terms: Terms) -> list[Granted]:
+    """Do what `apply_wishes` does, but tell of a hosting that differs; the caller undoes it all.
+
+    Raises: what `apply_wishes` does, without HostingDiffers.
+    """
+    agency = tenancy.get_agency_for(session, actor, file.agency, Permission.HOSTING_REQUEST)
+    granted: dict[str, Granted] = {}
+    # What ends comes first, and in one order for everybody: its life is locked before the agency,
+    # as its own steps do, so that nobody waits in a circle.
+    for index, wished in sorted(enumerate(file.hostings), key=lambda item: item[1].name):
+        if wished.state == "ended":
+            with _pointing_at(index):
+                granted[wished.name] = _end(session, actor, (file, wished), terms)
+    tenancy.lock_agency(session, agency.id)
+    for index, wished in enumerate(file.hostings):
+        if wished.state == "active":
+            with _pointing_at(index):
+                granted[wished.name] = _create(session, actor, (file, wished), terms)
+    return [granted[wished.name] for wished in file.hostings]
 
 
 def apply_wishes(session: Session, actor: Actor, file: TenantFile, terms: Terms) -> list[Granted]:
-    """Ask for every declared hosting that isn't there; all of them or none.
+    """Ask for every declared hosting that isn't there, and for the end of those that shall not be.
 
-    Applied again it asks for nothing. Raises: what `submit_create` does, and HostingDiffers.
+    All of it or nothing; applied again it asks for nothing. Raises: what `submit_create` and
+    `submit_end` do, and HostingDiffers.
     """
-    agency = tenancy.get_agency_for(session, actor, file.agency, Permission.HOSTING_REQUEST)
-    tenancy.lock_agency(session, agency.id)
-    return [_grant(session, actor, (file, wished), terms) for wished in file.hostings]
+    granted = plan_wishes(session, actor, file, terms)
+    for index, one in enumerate(granted):
+        if one.verdict == WishVerdict.DIFFERS and one.hosting is not None:
+            fields = ", ".join(difference.field for difference in one.differences)
+            with _pointing_at(index):
+                raise HostingDiffers(name=one.wished.name, fields=fields, hosting=one.hosting.id)
+    return granted
 
 
-def _grant(
+def _end(
+    session: Session, actor: Actor, wish: tuple[TenantFile, WishedHosting], terms: Terms
+) -> Granted:
+    file, wished = wish
+    reference = f"{file.agency}:{wished.name}"
+    present = queries.find_hosting(session, reference)
+    if present is None:
+        return Granted(wished, WishVerdict.UNCHANGED, None, None)
+    before = HostingStatus(present.status)
+    if before in _OVER:
+        return Granted(wished, WishVerdict.UNCHANGED, present, before)
+    try:
+        request = submit_end(session, actor, reference, file.reason or "state: ended", terms)
+    except RequestOpen:  # it was asked for and waits for its decision
+        return Granted(wished, WishVerdict.UNCHANGED, present, before)
+    return Granted(wished, WishVerdict.END, present, before, request)
+
+
+def _create(
     session: Session, actor: Actor, wish: tuple[TenantFile, WishedHosting], terms: Terms
 ) -> Granted:
     file, wished = wish
     present = queries.find_hosting(session, f"{file.agency}:{wished.name}")
     if present is not None and present.status not in GONE:
-        _require_same(session, present, wish, terms)
-        return Granted(present, None)
+        differences = tuple(_compare(session, present, wish, terms))
+        verdict = WishVerdict.DIFFERS if differences else WishVerdict.UNCHANGED
+        before = HostingStatus(present.status)
+        return Granted(wished, verdict, present, before, differences=differences)
     new = NewHosting(
         agency=file.agency,
         name=wished.name,
@@ -60,35 +153,57 @@ def _grant(
         region=file.region,
         tenant=file.tenant,
         hostname=wished.hostname,
+        reason=file.reason,
     )
     request = submit_create(session, actor, new, terms)
-    return Granted(queries.get_hosting(session, request.hosting_id), request)
+    made = queries.get_hosting(session, request.hosting_id)
+    return Granted(wished, WishVerdict.CREATE, made, None, request)
 
 
-def _require_same(
+def _compare(
     session: Session, present: Hosting, wish: tuple[TenantFile, WishedHosting], terms: Terms
-) -> None:
+) -> list[Difference]:
     file, wished = wish
     place = queries.placement_of(session, present)
     blueprint = blueprints.get_blueprint(session, present.blueprint_version_id)
     known = {
-        "name": present.name,
         "title": present.title,
         "blueprint": blueprint.name,
         "size": present.size,
         "hostname": place.hostname,
         "inputs": present.inputs,
+        "tenant": place.tenant,
+        "region": place.region,
+        "status": present.status,
     }
-    name = parse_hostname(wished.hostname, terms.zone).ascii if wished.hostname else None
-    spelled = wished.model_copy(
-        update={"hostname": name, "inputs": check_inputs(blueprint, wished.inputs)}
-    )
-    fields = list_differences(spelled, known)
-    if file.tenant != place.tenant:
-        fields.append("tenant")
-    if file.region not in {None, place.region}:
-        fields.append("region")
-    if present.status == HostingStatus.ENDING:
-        fields.append("status")
-    if fields:
-        raise HostingDiffers(name=present.name, fields=", ".join(fields), hosting=present.id)
+    is_same_kind = wished.blueprint == blueprint.name
+    declared = {
+        **wished.model_dump(include={"title", "blueprint", "size"}),
+        "hostname": parse_hostname(wished.hostname, terms.zone).ascii if wished.hostname else None,
+        # Another blueprint's inputs can't be compared with those there are.
+        "inputs": check_inputs(blueprint, wished.inputs) if is_same_kind else None,
+        "tenant": file.tenant,
+        "region": file.region,
+        "status": HostingStatus.ACTIVE if present.status == HostingStatus.ENDING else None,
+    }
+    return list_differences(declared, known)
+
+
+@contextmanager
+def _pointing_at(index: int) -> Iterator[None]:
+    """Say of a problem which part of the file it is about, as a JSON pointer (RFC 6901)."""
+    try:
+        yield
+    except Problem as problem:
+        problem.facts["pointer"] = _pointer_to(problem, index)
+        raise
+
+
+def _pointer_to(problem: Problem, index: int) -> str:
+    of_file = _OF_THE_FILE.get(type(problem))
+    if of_file is not None:
+        return f"/{of_file}"
+    if isinstance(problem, InputInvalid):
+        return f"/hostings/{index}/inputs/{problem.facts['input']}"
+    part = _OF_THE_HOSTING.get(type(problem), "name")
+    return f"/hostings/{index}/{part}"

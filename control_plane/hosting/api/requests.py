@@ -1,4 +1,4 @@
-"""The doors to requests, hostings and declared wishes."""
+"""The doors to requests and hostings."""
 
 from typing import Annotated
 
@@ -13,7 +13,6 @@ from control_plane.hosting.rules import (
     OPEN,
     HostingStatus,
     RequestStatus,
-    TenantFile,
 )
 from control_plane.hosting.schemas import (
     ApproveIn,
@@ -24,8 +23,6 @@ from control_plane.hosting.schemas import (
     RequestDetailOut,
     RequestIn,
     RequestOut,
-    WishesOut,
-    WishOut,
     WithdrawIn,
 )
 from control_plane.identity.access import Desk, DeskDep, may
@@ -196,29 +193,17 @@ def end_hosting(  # each is one thing that the framework gives
     return made
 
 
-@router.post("/wishes/plan", tags=["wishes"])
-def plan_wishes(desk: DeskDep, actor: Requester, http: HttpRequest, body: TenantFile) -> WishesOut:
-    """Say what a tenant.yml would ask for, and what it would cost; nothing is kept of it."""
-
-    def act(session: Session) -> WishesOut:
-        # Done in earnest and undone, so that the answer is what `apply` would come to.
-        with session.begin_nested() as trial:
-            answer = _wishes(session, actor, body, desk)
-            trial.rollback()
-        return _without_ids(answer)
-
-    return desk.once(http, actor, body, act)
-
-
-@router.post("/wishes/apply", status_code=202, tags=["wishes"])
-def apply_wishes(desk: DeskDep, actor: Requester, http: HttpRequest, body: TenantFile) -> WishesOut:
-    """Ask for all of a tenant.yml that isn't there; applied again it asks for nothing."""
-    return desk.once(http, actor, body, lambda session: _wishes(session, actor, body, desk))
-
-
 def terms_of(desk: Desk) -> actions.Terms:
     """Return the terms on which this installation takes requests."""
     return actions.Terms(desk.zone, desk.retention_days, actions.installed_policy())
+
+
+def remaining_of(session: Session, agency: Agency) -> list[ResourceUse]:
+    """Return what an agency takes of its quota and budget, and what is left."""
+    budget = tenancy.find_budget(session, agency.id)
+    limits = tenancy.quotas_of(session, agency.id)
+    limits[Resource.COST] = budget.micros_per_hour if budget else 0
+    return UsageOut.of(agency, limits, tenancy.used_by(session, agency.id)).resources
 
 
 def _filters(session: Session, actor: Actor, slug: str | None, status: str | None) -> Filters:
@@ -257,7 +242,7 @@ def _request(session: Session, request: Request) -> RequestDetailOut:
     return RequestDetailOut.whole(
         queries.view_requests(session, [request])[0],
         queries.list_decisions(session, request.id),
-        _remaining(session, agency),
+        remaining_of(session, agency),
     )
 
 
@@ -271,48 +256,3 @@ def _hosting(session: Session, hosting: Hosting) -> HostingDetailOut:
         image_digest=hosting.image_digest,
         open_request=pending.id if pending is not None else None,
     )
-
-
-def _remaining(session: Session, agency: Agency) -> list[ResourceUse]:
-    budget = tenancy.find_budget(session, agency.id)
-    limits = tenancy.quotas_of(session, agency.id)
-    limits[Resource.COST] = budget.micros_per_hour if budget else 0
-    return UsageOut.of(agency, limits, tenancy.used_by(session, agency.id)).resources
-
-
-def _wishes(session: Session, actor: Actor, file: TenantFile, desk: Desk) -> WishesOut:
-    granted = actions.apply_wishes(session, actor, file, terms_of(desk))
-    agency = tenancy.get_agency_for(session, actor, file.agency, Permission.HOSTING_REQUEST)
-    return WishesOut(
-        agency=agency.slug,
-        changed=sum(one.request is not None for one in granted),
-        items=[_wish(session, one) for one in granted],
-        remaining=_remaining(session, agency),
-    )
-
-
-def _wish(session: Session, granted: actions.Granted) -> WishOut:
-    hosting = granted.hosting
-    request = None
-    if granted.request is not None:
-        request = RequestOut.of(queries.view_requests(session, [granted.request])[0])
-    is_approved = request is not None and request.status == RequestStatus.APPROVED
-    return WishOut(
-        name=hosting.name,
-        verdict="unchanged" if request is None else "request",
-        hosting=hosting.id,
-        status=HostingStatus(hosting.status),
-        request=request,
-        plan=request.plan if request else None,
-        approved_by=request.policy.rule if request and is_approved and request.policy else None,
-    )
-
-
-def _without_ids(answer: WishesOut) -> WishesOut:
-    items = [
-        item
-        if item.verdict == "unchanged"
-        else item.model_copy(update={"hosting": None, "status": None, "request": None})
-        for item in answer.items
-    ]
-    return answer.model_copy(update={"items": items})

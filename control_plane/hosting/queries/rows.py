@@ -79,6 +79,25 @@ def find_present(session: Session, agency_id: str, name: str) -> Hosting | None:
     return session.exec(query).first()
 
 
+def list_present(
+    session: Session, agency_id: str, tenant: str, region: str | None
+) -> Sequence[Hosting]:
+    """Return what bears a name now in an agency's tenants of this name, by name."""
+    query = (
+        select(Hosting)
+        .join(Tenant, col(Tenant.id) == col(Hosting.tenant_id))
+        .join(Region, col(Region.id) == col(Hosting.region_id))
+        .where(
+            col(Hosting.agency_id) == agency_id,
+            col(Hosting.status).not_in(GONE),
+            col(Tenant.name) == tenant,
+        )
+    )
+    if region is not None:
+        query = query.where(col(Region.name) == region)
+    return session.exec(query.order_by(col(Hosting.name))).all()
+
+
 def list_hostings(
     session: Session, filters: Filters, cursor: str | None, limit: int
 ) -> Page[Hosting]:

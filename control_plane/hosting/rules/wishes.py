@@ -5,7 +5,8 @@ Readable without a database, so that the command line can name the line of a mis
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +16,7 @@ from control_plane.kit.documents import Document, parse_document
 Slug = Annotated[str, Field(pattern=NAME_PATTERN, max_length=40)]
 Title = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Hostname = Annotated[str, Field(min_length=1, max_length=253)]
+Reason = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")]
 Scalar = str | int | bool
 Inputs = Annotated[
     dict[Annotated[str, Field(pattern=INPUT_PATTERN, max_length=40)], Scalar],
@@ -23,12 +25,24 @@ Inputs = Annotated[
 MAX_HOSTINGS = 100
 
 
+class WishVerdict(StrEnum):
+    """What one declared hosting comes to."""
+
+    CREATE = "create"  # it isn't there: a request to make it
+    END = "end"  # it is there and shall not be: a request to end it
+    UNCHANGED = "unchanged"
+    DIFFERS = "differs"  # it is there otherwise, and no request can change it
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class WishedHosting(_Part):
-    """One hosting that shall be."""
+    """One hosting that shall be, or shall not be any more.
+
+    Leaving a hosting out of the file ends nothing: destruction is never understood from silence.
+    """
 
     name: Slug
     title: Title = ""
@@ -36,6 +50,7 @@ class WishedHosting(_Part):
     size: Slug
     hostname: Hostname | None = None  # left out: `<name>-<agency>` below the zone
     inputs: Inputs = {}
+    state: Literal["active", "ended"] = "active"
 
 
 class TenantFile(_Part):
@@ -65,7 +80,17 @@ class TenantFile(_Part):
     agency: Slug
     region: Slug | None = None  # left out: the only one there is
     tenant: Slug = "main"
+    reason: Reason = ""
     hostings: list[WishedHosting] = Field(max_length=MAX_HOSTINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field in which what is there is not what is declared."""
+
+    field: str
+    present: Any
+    wished: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +140,13 @@ def find_doubled(file: TenantFile) -> int | None:
     return None
 
 
-def list_differences(wished: WishedHosting, present: dict[str, Any]) -> list[str]:
+def list_differences(wished: Mapping[str, Any], present: Mapping[str, Any]) -> list[Difference]:
     """Return in which fields a hosting that is there is not as wished; `present` has them all.
 
-    A hostname that was left out may be any.
+    What was left out (None) may be any.
     """
-    plain = wished.model_dump()
-    if plain["hostname"] is None:
-        del plain["hostname"]
-    return sorted(name for name, value in plain.items() if present[name] != value)
+    return [
+        Difference(field, present[field], value)
+        for field, value in sorted(wished.items())
+        if value is not None and present[field] != value
+    ]

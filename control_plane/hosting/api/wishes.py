@@ -1,0 +1,116 @@
+"""The doors to declared wishes: what a tenant.yml comes to, and asking for it."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter
+from fastapi import Request as HttpRequest
+from sqlmodel import Session
+
+from control_plane.hosting import actions, queries
+from control_plane.hosting.api.requests import remaining_of, terms_of
+from control_plane.hosting.rules import HostingStatus, RequestStatus, TenantFile, WishVerdict
+from control_plane.hosting.schemas import (
+    CostOut,
+    DifferenceOut,
+    RequestOut,
+    UndeclaredOut,
+    WishesOut,
+    WishOut,
+)
+from control_plane.identity.access import DeskDep, may
+from control_plane.identity.rules import Actor, Permission
+from control_plane.tenancy import queries as tenancy
+
+router = APIRouter(prefix="/v1/wishes", tags=["wishes"])
+
+Requester = Annotated[Actor, may(Permission.HOSTING_REQUEST)]
+
+
+@router.post("/plan")
+def plan_wishes(desk: DeskDep, actor: Requester, http: HttpRequest, body: TenantFile) -> WishesOut:
+    """Say what a tenant.yml would ask for, and what it would cost; nothing is kept of it."""
+
+    def act(session: Session) -> WishesOut:
+        # Done in earnest and undone, so that the answer is what `apply` would come to.
+        with session.begin_nested() as trial:
+            granted = actions.plan_wishes(session, actor, body, terms_of(desk))
+            answer = _wishes(session, actor, body, granted)
+            before = {one.wished.name: one.before for one in granted}
+            trial.rollback()
+        return _before_it_happens(answer, before)
+
+    return desk.once(http, actor, body, act)
+
+
+@router.post("/apply", status_code=202)
+def apply_wishes(desk: DeskDep, actor: Requester, http: HttpRequest, body: TenantFile) -> WishesOut:
+    """Ask for all of a tenant.yml that isn't there; applied again it asks for nothing."""
+
+    def act(session: Session) -> WishesOut:
+        granted = actions.apply_wishes(session, actor, body, terms_of(desk))
+        return _wishes(session, actor, body, granted)
+
+    return desk.once(http, actor, body, act)
+
+
+def _wishes(
+    session: Session, actor: Actor, file: TenantFile, granted: Sequence[actions.Granted]
+) -> WishesOut:
+    agency = tenancy.get_agency_for(session, actor, file.agency, Permission.HOSTING_REQUEST)
+    items = [_wish(session, one) for one in granted]
+    declared = {wished.name for wished in file.hostings}
+    present = queries.list_present(session, agency.id, file.tenant, file.region)
+    return WishesOut(
+        agency=agency.slug,
+        changed=sum(item.request is not None for item in items),
+        items=items,
+        undeclared=[
+            UndeclaredOut(name=one.name, hosting=one.id, status=HostingStatus(one.status))
+            for one in present
+            if one.name not in declared
+        ],
+        cost=CostOut.of(agency.currency, sum(_micros(item, WishVerdict.CREATE) for item in items)),
+        saves=CostOut.of(agency.currency, sum(_micros(item, WishVerdict.END) for item in items)),
+        remaining=remaining_of(session, agency),
+    )
+
+
+def _micros(item: WishOut, verdict: WishVerdict) -> int:
+    if item.plan is None or item.verdict != verdict:
+        return 0
+    part = "cost" if verdict == WishVerdict.CREATE else "saves"
+    micros: int = item.plan.body[part]["micros_per_hour"]
+    return micros
+
+
+def _wish(session: Session, granted: actions.Granted) -> WishOut:
+    hosting = granted.hosting
+    request = None
+    if granted.request is not None:
+        request = RequestOut.of(queries.view_requests(session, [granted.request])[0])
+    is_approved = request is not None and request.status == RequestStatus.APPROVED
+    return WishOut(
+        name=granted.wished.name,
+        verdict=granted.verdict,
+        hosting=hosting.id if hosting else None,
+        status=HostingStatus(hosting.status) if hosting else None,
+        request=request,
+        plan=request.plan if request else None,
+        approved_by=request.policy.rule if request and is_approved and request.policy else None,
+        differences=[DifferenceOut.of(difference) for difference in granted.differences],
+    )
+
+
+def _before_it_happens(answer: WishesOut, before: dict[str, HostingStatus | None]) -> WishesOut:
+    items = [
+        item.model_copy(
+            update={
+                "request": None,
+                "status": before[item.name],
+                "hosting": item.hosting if before[item.name] else None,
+            }
+        )
+        for item in answer.items
+    ]
+    return answer.model_copy(update={"items": items})

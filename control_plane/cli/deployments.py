@@ -92,7 +92,8 @@ def show_deployment(deployment: dict[str, Any]) -> None:
             ("Reason", deployment["reason"]),
             ("Asked", deployment["created_at"]),
             ("Done", deployment["finished_at"]),
-            ("Outcome", outcome.get("code")),
+            ("Outcome", outcome.get("happened")),
             ("Output", outcome.get("output")),
+            ("What to do", outcome.get("mend")),
         ]
     )

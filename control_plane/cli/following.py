@@ -86,7 +86,7 @@ def _not_live(deployment: dict[str, Any]) -> Stop:
             number=deployment["number"],
             status=deployment["status"],
         ),
-        str(outcome.get("output") or ""),
+        "\n".join(filter(None, (outcome.get(key) for key in ("happened", "output", "mend")))),
         **outcome,
     )
 

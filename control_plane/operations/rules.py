@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from control_plane.kit.errors import Problem
+from control_plane.releases.rules import FAILURES
 
 # Kinds whose life belongs to a resource that can be given up; the others are the platform's own.
 GIVEN_UP = frozenset({"hosting"})
@@ -24,7 +25,6 @@ class Stop:
 _WAITS = "Nothing is tried until an operator lets it go on. Nothing was lost."
 _OLD_LIVE = "Nothing is tried until an operator lets it go on. What was live before stays live."
 _TELL_CENTRE = "Tell the data centre; you need to change nothing."
-_DEPLOY_AGAIN = "Deploy again; only what is missing is sent. If it stops again, tell the centre."
 _OPERATOR_RETRIES = "An operator reads the worker's log, mends the cause and retries."
 _OPERATOR_KEYS = "An operator restores the right key files from the backup and retries."
 _MISUNDERSTOOD = "Two parts of the platform did not understand each other"
@@ -75,9 +75,6 @@ STOPS: dict[str, Stop] = {
             "bad_input",
         )
     },
-    "deployment_is_live": Stop(
-        "The release to be replaced is the one that is live", _OLD_LIVE, _DEPLOY_AGAIN
-    ),
     "allocation_taken": Stop(
         "Another server has the addresses that were allocated", _WAITS, _OPERATOR_RETRIES
     ),
@@ -92,33 +89,9 @@ STOPS: dict[str, Stop] = {
         _WAITS,
         _OPERATOR_RETRIES,
     ),
-    "disk_full": Stop(
-        "The disk of the server is full",
-        _OLD_LIVE,
-        "Deploy a smaller release, or ask for a larger size.",
-    ),
+    **{code: Stop(words.happened, _OLD_LIVE, words.mend) for code, words in FAILURES.items()},
     "host_disk_full": Stop(
         "The machine that carries the servers has no room left", _WAITS, _TELL_CENTRE
-    ),
-    "digest_mismatch": Stop(
-        "Content arrived at the server other than it was sent", _OLD_LIVE, _DEPLOY_AGAIN
-    ),
-    "blob_missing": Stop(
-        "Content of the release is not in the store any more", _OLD_LIVE, _DEPLOY_AGAIN
-    ),
-    "blob_too_large": Stop(
-        "A file of the release is larger than may be stored",
-        _OLD_LIVE,
-        "Make the file smaller and deploy again.",
-    ),
-    "release_missing": Stop("The release is not assembled on the server", _OLD_LIVE, _DEPLOY_AGAIN),
-    "release_check_failed": Stop(
-        "The release did not answer as it must; the check's output tells more",
-        "Nothing is tried by itself: what was live before stays live.",
-        "Mend the content and deploy again.",
-    ),
-    "path_malformed": Stop(
-        "A path of the release can't be served", _OLD_LIVE, "Rename the file and deploy again."
     ),
     "route_incomplete": Stop("The edge was given an incomplete route", _WAITS, _OPERATOR_RETRIES),
     "hostname_malformed": Stop(

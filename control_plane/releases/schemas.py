@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from control_plane.identity.schemas import In
+from control_plane.kit.text import translate
 from control_plane.ports.cloud.port import ReleaseFile
 from control_plane.releases.models import Deployment, Release
+from control_plane.releases.rules import words_of
 
 EXAMPLE_DIGEST = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 MAX_DIGESTS = 1_000
@@ -120,6 +122,26 @@ class RollbackIn(In):
     reason: Text = ""
 
 
+class OutcomeOut(BaseModel):
+    """Why a deployment didn't go live, in the reader's language."""
+
+    code: str
+    happened: str
+    mend: str = Field(description="What its owner can do")
+    output: str = Field(default="", description="What its check said")
+    by: int | None = Field(default=None, description="The number of the one that overtook it")
+
+    @classmethod
+    def of(cls, outcome: dict[str, Any], locale: str) -> "OutcomeOut":
+        """Show what was recorded."""
+        words = words_of(str(outcome["code"]))
+        return cls(
+            happened=translate(words.happened, locale, **outcome),
+            mend=translate(words.mend, locale, **outcome),
+            **outcome,
+        )
+
+
 class DeploymentOut(BaseModel):
     """A deployment and what came of it; number 0 is the blueprint's own page."""
 
@@ -134,12 +156,15 @@ class DeploymentOut(BaseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    outcome: dict[str, Any] | None = Field(description="A failure's code and its check's output")
+    outcome: OutcomeOut | None
     progress: dict[str, Any] | None = Field(description="Blobs and bytes delivered")
 
     @classmethod
-    def of(cls, deployment: Deployment) -> "DeploymentOut":
+    def of(cls, deployment: Deployment, locale: str) -> "DeploymentOut":
         """Show a row; the nonce is between the platform and its edge."""
-        row = deployment.model_dump(exclude={"agency_id", "nonce"})
+        row = deployment.model_dump(exclude={"agency_id", "nonce", "outcome"})
         names = {"hosting_id": "hosting", "release_id": "release", "actor_id": "actor"}
-        return cls.model_validate({names.get(key, key): value for key, value in row.items()})
+        said = deployment.outcome
+        outcome = OutcomeOut.of(said, locale) if said is not None else None
+        shown = {names.get(key, key): value for key, value in row.items()}
+        return cls.model_validate({**shown, "outcome": outcome})

@@ -11,6 +11,7 @@ from control_plane.identity.access import Desk, DeskDep, may
 from control_plane.identity.rules import Actor, NotFound, Permission
 from control_plane.kit.envelope import DEFAULT_LIMIT, Cursor, Limit, PageOut, page_out
 from control_plane.kit.errors import Refused
+from control_plane.kit.http import locale_of
 from control_plane.releases import queries as releases
 from control_plane.releases.actions import read_manifest
 from control_plane.releases.models import Release
@@ -37,7 +38,8 @@ def deploy(  # each is one thing that the framework gives
 
     def act(session: Session) -> DeploymentOut:
         wish = actions.DeployWish(reference, body.release, body.reason)
-        return DeploymentOut.of(actions.deploy(session, actor, wish, partial(_read, desk)))
+        made = actions.deploy(session, actor, wish, partial(_read, desk))
+        return DeploymentOut.of(made, locale_of(request))
 
     made = desk.once(request, actor, body, act)
     response.headers["Location"] = f"/v1/deployments/{made.id}"
@@ -57,7 +59,8 @@ def roll_back(  # each is one thing that the framework gives
 
     def act(session: Session) -> DeploymentOut:
         wish = actions.RollbackWish(reference, body.to, body.reason)
-        return DeploymentOut.of(actions.roll_back(session, actor, wish, partial(_read, desk)))
+        made = actions.roll_back(session, actor, wish, partial(_read, desk))
+        return DeploymentOut.of(made, locale_of(request))
 
     made = desk.once(request, actor, body, act)
     response.headers["Location"] = f"/v1/deployments/{made.id}"
@@ -65,9 +68,10 @@ def roll_back(  # each is one thing that the framework gives
 
 
 @router.get("/hostings/{reference}/deployments")
-def list_deployments(
+def list_deployments(  # each is one thing that the framework gives
     desk: DeskDep,
     actor: Reader,
+    request: Request,
     reference: str,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -77,11 +81,13 @@ def list_deployments(
         hosting = queries.get_hosting_for(session, actor, reference, Permission.RELEASE_READ)
         page = releases.list_deployments(session, hosting.id, cursor, limit)
     desk.note_read(actor, "deployments.listed", hosting.id, hosting.agency_id)
-    return page_out(page, DeploymentOut.of)
+    return page_out(page, partial(DeploymentOut.of, locale=locale_of(request)))
 
 
 @router.get("/deployments/{deployment_id}")
-def show_deployment(desk: DeskDep, actor: Reader, deployment_id: str) -> DeploymentOut:
+def show_deployment(
+    desk: DeskDep, actor: Reader, request: Request, deployment_id: str
+) -> DeploymentOut:
     """Show a deployment, how far it is, and what came of it."""
     with desk.reading() as session:
         found = releases.find_deployment(session, deployment_id)
@@ -90,7 +96,7 @@ def show_deployment(desk: DeskDep, actor: Reader, deployment_id: str) -> Deploym
     permission = Permission.RELEASE_READ
     require_in_agency(actor, permission, found.agency_id, "deployment", deployment_id)
     desk.note_read(actor, "deployment.read", found.id, found.agency_id)
-    return DeploymentOut.of(found)
+    return DeploymentOut.of(found, locale_of(request))
 
 
 def _read(desk: Desk, release: Release) -> Manifest:

@@ -15,6 +15,13 @@ from control_plane.releases.rules.manifest import (
     decode_manifest,
     encode_manifest,
 )
+from control_plane.releases.rules.outcomes import (
+    CANCELLATIONS,
+    FAILURES,
+    UNKNOWN_FAILURE,
+    Words,
+    words_of,
+)
 from control_plane.releases.rules.problems import (
     BlobsMissing,
     BlobTooLarge,
@@ -33,11 +40,14 @@ from control_plane.releases.rules.problems import (
 )
 
 __all__ = [
+    "CANCELLATIONS",
     "DEPLOYABLE",
+    "FAILURES",
     "FINAL",
     "GC_BIRTH",
     "MAX_FILES",
     "MAX_RELEASE_BYTES",
+    "UNKNOWN_FAILURE",
     "BlobTooLarge",
     "BlobsMissing",
     "DeploymentRefused",
@@ -54,8 +64,10 @@ __all__ = [
     "TooManyDigests",
     "TooManyFiles",
     "TransitionRefusedError",
+    "Words",
     "check_manifest",
     "decode_manifest",
     "encode_manifest",
     "move",
+    "words_of",
 ]

@@ -18,7 +18,7 @@ from control_plane.locald.namespaces import run_inside
 from control_plane.ports.cloud.port import ServerSpec, Target
 from tests.locald.world import LocaldWorld, Release
 
-pytestmark = [pytest.mark.root, pytest.mark.exhaustive]
+pytestmark = pytest.mark.root
 
 SECRET = b"only the host's own people read this"
 # A connection alone proves little (a proxy on the way may take any): what was read counts.

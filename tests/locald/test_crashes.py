@@ -18,7 +18,7 @@ from control_plane.locald.namespaces import run_inside
 from control_plane.ports.cloud.port import Fence, ServerSpec, ServerState
 from tests.locald.world import LocaldWorld, Release, has_ended, wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.exhaustive]
+pytestmark = pytest.mark.root
 
 
 def parts_of(world: LocaldWorld, spec: ServerSpec) -> dict[str, int]:

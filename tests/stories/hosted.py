@@ -77,6 +77,11 @@ class Site:
     def deploy(self, folder: Path) -> Any:
         return self.end_of(self.begin_deployment(self.release(folder)))
 
+    def deploy_as_pipeline(self, folder: Path) -> Any:
+        """Deploy with the command line and wait; return its document. It must succeed."""
+        cli = self.installation.cli(self.owner.account)
+        return cli.ask("deploy", str(folder), "--hosting", self.hosting_id, "--wait")
+
     def serves(self, text: str) -> bool:
         """Whether a visitor who comes now gets a page with this text."""
         visitor = self.visitor()

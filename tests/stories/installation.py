@@ -274,6 +274,10 @@ class Installation:
             path.mkdir(parents=True, exist_ok=True)
             os.chown(path, owner, group)
             path.chmod(mode)
+        file = settings.state_dir / "database" / "edubba.db"
+        file.touch()  # SQLite itself would make it writable for its owner alone
+        os.chown(file, WORKER_ID, GROUP_ID)
+        file.chmod(0o660)
 
     def _is_readable_by_others(self) -> bool:
         command = [sys.executable, "-c", "import control_plane.settings"]

@@ -39,7 +39,7 @@ class Person:
 
     def send(self, path: str, file: Path) -> None:
         """Upload a file's bytes as they are."""
-        told = self.try_("PUT", path, file.read_bytes())
+        told = self.try_("PUT", f"{path}?size={file.stat().st_size}", file.read_bytes())
         assert told.status < 300, told
 
     def try_(self, method: str, path: str, body: object = None) -> Told:

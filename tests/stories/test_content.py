@@ -3,30 +3,31 @@
 import gzip
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.stories.hosted import Site, digest_of
-from tests.stories.installation import Installation
 from tests.stories.sites import ARABIC, ARABIC_PAGE, NOT_FOUND_PAGE, files_of, random_file
 from tests.stories.visitor import Visitor
 
-pytestmark = [pytest.mark.root, pytest.mark.exhaustive]
+pytestmark = pytest.mark.root
 PAGE = "library/asyncio-task.html"
 
 
 @pytest.fixture(scope="module")
 def released(library: Site, manual: Path) -> Site:
     """Give the library's site with the manual live on it."""
-    ended = library.end_of(library.begin_deployment(library.release(manual)), 120)
-    assert ended["status"] == "live", ended
+    assert library.deploy_as_pipeline(manual)["status"] == "live"
     return library
 
 
 @pytest.fixture
-def visitor(released: Site) -> Visitor:
-    return released.visitor()
+def visitor(released: Site) -> Iterator[Visitor]:
+    visitor = released.visitor()
+    yield visitor
+    visitor.close()
 
 
 def test_every_file_is_served_byte_for_byte(visitor: Visitor, manual: Path) -> None:
@@ -74,27 +75,25 @@ def test_a_page_with_an_arabic_name_is_served(visitor: Visitor) -> None:
 
 
 def test_a_release_with_three_files_changed_uploads_three_blobs(
-    installation: Installation, released: Site, manual: Path, tmp_path: Path
+    released: Site, visitor: Visitor, manual: Path, tmp_path: Path
 ) -> None:
     changed = tmp_path / "changed"
     shutil.copytree(manual, changed, copy_function=os.link)
-    for name in ("index.html", PAGE, ARABIC):
+    names = ("index.html", PAGE, ARABIC)
+    for name in names:
         text = (manual / name).read_bytes()
         (changed / name).unlink()
         (changed / name).write_bytes(text + b"<!-- 2 -->\n")
-    told = installation.cli(released.owner.account).ask(
-        "deploy", str(changed), "--hosting", f"{released.agency}:manual", "--wait"
-    )
-    assert told["uploaded"] == {"blobs": 3, "bytes": pytest.approx(0, abs=10_000_000)}
-    visitor = released.visitor()
-    for path, file in list(files_of(changed).items())[::10]:
+    told = released.deploy_as_pipeline(changed)
+    sizes = [(changed / name).stat().st_size for name in names]
+    assert told["uploaded"] == {"blobs": 3, "bytes": sum(sizes)}
+    for path, file in files_of(changed).items():
         if path != "404.html":
             assert visitor.get("/" + path).body == file.read_bytes(), path
 
 
-def test_a_file_of_200_mb_is_served(released: Site, tmp_path: Path) -> None:
+def test_a_file_of_200_mb_is_served(released: Site, visitor: Visitor, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("large")
     large = random_file(tmp_path / "archive.tar", mib=200)
-    ended = released.end_of(released.begin_deployment(released.release(tmp_path)), 120)
-    assert ended["status"] == "live", ended
-    assert released.visitor().digest("/archive.tar") == (200 << 20, digest_of(large))
+    assert released.deploy_as_pipeline(tmp_path)["status"] == "live"
+    assert visitor.digest("/archive.tar") == (200 << 20, digest_of(large))

@@ -30,7 +30,7 @@ PORTS = {
     "EDUBBA_WORKER_METRICS_PORT": 8601,
 }
 
-pytestmark = [pytest.mark.root, pytest.mark.exhaustive]
+pytestmark = pytest.mark.root
 
 
 @dataclass

@@ -15,7 +15,8 @@ from anyio import to_thread
 from fastapi import APIRouter, FastAPI
 
 from control_plane.blueprints import api as blueprints
-from control_plane.engine.bell import DatagramBell, SilentBell
+from control_plane.engine import tasks
+from control_plane.engine.bell import BackgroundBell, Bell, DatagramBell
 from control_plane.hosting import api as hosting
 from control_plane.identity import api as identity
 from control_plane.identity.access import Desk
@@ -78,14 +79,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def new_desk(settings: Settings, db: Database) -> Desk:
-    """Return the desk of an installation. Lives are rung for where the worker shares the machine.
-
-    With a broker of its own the worker is found by its sweep alone: at most a second later.
-    """
-    is_embedded = settings.broker_url.get_secret_value().startswith("memory:")
+    """Return the desk of an installation."""
     return Desk(
         db=db,
-        bell=DatagramBell(settings.bell_socket) if is_embedded else SilentBell(),
+        bell=_new_bell(settings),
         blobs=FileBlobs(settings.blobs_dir),
         zone=settings.zone,
         is_loopback_zone=settings.is_loopback_zone,
@@ -99,6 +96,14 @@ def new_desk(settings: Settings, db: Database) -> Desk:
             "worker": f"127.0.0.1:{settings.worker_metrics_port}",
         },
     )
+
+
+def _new_bell(settings: Settings) -> Bell:
+    # The worker's memory:// broker is its own, so it is rung beside it, on the same machine.
+    broker_url = settings.broker_url.get_secret_value()
+    if broker_url.startswith("memory:"):
+        return DatagramBell(settings.bell_socket)
+    return BackgroundBell(tasks.BrokerBell(tasks.new_app(broker_url)))
 
 
 class Server(uvicorn.Server):

@@ -74,31 +74,21 @@ class Worker:
 
     def run(self) -> None:
         """Carry lives until stopped; return when the running steps are over, or GRACE_S later."""
-        tasks.register(self._app, self._engine)
-        controller = self._app.WorkController(
-            pool_cls="threads",
-            concurrency=self._settings.worker_threads,
-            without_gossip=True,
-            without_mingle=True,
-            without_heartbeat=True,
-        )
+        consumer = tasks.Consumer(self._app, self._engine, self._settings.worker_threads)
         threads = [
             threading.Thread(target=run, name=name, daemon=True)
             for name, run in (
-                ("celery", controller.start),
                 ("sweep", self._sweep_until_stopped),
                 ("ear", self._listen_until_stopped),
             )
         ]
         self._repeat_until_available(self._engine.release_leases)
+        consumer.start()
         for thread in threads:
             thread.start()
         log.info("worker_started", threads=self._settings.worker_threads)
         self._stopped.wait()
-        ending = threading.Thread(target=controller.stop, name="ending", daemon=True)
-        ending.start()
-        ending.join(GRACE_S)
-        log.info("worker_stopped", in_time=not ending.is_alive())
+        log.info("worker_stopped", in_time=consumer.stop(GRACE_S))
 
     def stop(self) -> None:
         """Claim nothing more and let `run` return."""

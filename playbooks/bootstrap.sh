@@ -59,7 +59,7 @@ forbid_autostart() {
     local package
     for package in "$@"; do
         case $package in
-        haproxy | postgresql | prometheus)
+        haproxy | postgresql | prometheus | rabbitmq-server)
             if command -v systemctl >/dev/null; then systemctl disable "$package"; fi
             if [[ -e /etc/init.d/$package ]]; then update-rc.d "$package" disable; fi
             ;;

@@ -4,7 +4,9 @@ Embedded, the web process rings the worker over a Unix datagram and the worker p
 own in-memory broker; with a real broker everybody publishes there.
 """
 
+import queue
 import socket
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ from control_plane.kit.db import Database
 from control_plane.kit.ids import is_id
 
 MAX_DATAGRAM = 64  # one life's id
+MAX_WAITING = 10_000  # rings; what comes while a broker is away for long is left to the sweep
 
 
 class Bell(Protocol):
@@ -45,6 +48,26 @@ class DatagramBell:
             for life_id in life_ids:
                 with suppress(OSError):  # the sweep finds it
                     bell.sendto(life_id.encode(), self._path)
+
+
+class BackgroundBell:
+    """Rings another bell from a thread of its own: no request waits for a broker that is away."""
+
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
+        self._waiting: queue.Queue[frozenset[str]] = queue.Queue(MAX_WAITING)
+        threading.Thread(target=self._ring_until_ended, name="bell", daemon=True).start()
+
+    def ring(self, life_ids: Iterable[str]) -> None:
+        """Hand the lives over to the thread."""
+        rung = frozenset(life_ids)
+        if rung:
+            with suppress(queue.Full):  # the sweep finds them
+                self._waiting.put_nowait(rung)
+
+    def _ring_until_ended(self) -> None:
+        while True:
+            self._bell.ring(self._waiting.get())
 
 
 def hear(path: Path, mode: int = 0o660) -> socket.socket:

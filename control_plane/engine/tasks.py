@@ -1,9 +1,12 @@
 """Celery as the bell: a message carries one id, and losing or doubling it changes nothing."""
 
+import threading
 import time
 from collections.abc import Iterable
 
+from amqp.exceptions import AMQPError
 from celery import Celery
+from celery.worker import state
 from kombu.exceptions import OperationalError
 
 from control_plane.engine.engine import Engine
@@ -12,6 +15,7 @@ from control_plane.kit.log import get_log
 
 log = get_log("engine")
 ADVANCE = "edubba.advance"
+LOOKS_EVERY_S = 0.5
 
 
 def new_app(broker_url: str) -> Celery:
@@ -24,7 +28,10 @@ def new_app(broker_url: str) -> Celery:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
+        worker_enable_remote_control=False,  # nobody commands a worker but its own machine
         broker_connection_retry_on_startup=True,
+        broker_connection_timeout=2.0,  # the sweep finds what could not be rung for
+        task_publish_retry_policy={"max_retries": 1, "interval_start": 0},
         task_default_queue="edubba",
     )
     if broker_url.startswith("memory:"):
@@ -37,13 +44,49 @@ def new_app(broker_url: str) -> Celery:
     return app
 
 
-def register(app: Celery, engine: Engine) -> None:
-    """Let this process carry lives when the bell rings."""
+class Consumer:
+    """Celery's worker as a thread of this process: it carries the lives that the bell names.
 
-    @app.task(name=ADVANCE)  # type: ignore[untyped-decorator]  # celery ships no types
+    One at a time in a process: Celery keeps the wish to stop, and the application whose tasks its
+    threads look up, in variables of its modules.
+    """
+
+    def __init__(self, app: Celery, engine: Engine, threads: int) -> None:
+        app.set_default()
+        _register(app, engine)
+        self._controller = app.WorkController(
+            pool_cls="threads",
+            concurrency=threads,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        self._thread = threading.Thread(target=self._controller.start, name="celery", daemon=True)
+
+    def start(self) -> None:
+        """Take messages from now on."""
+        # An idle loop looks whether to stop only when a timer is due: without one, every 10 s.
+        self._controller.timer.call_repeatedly(LOOKS_EVERY_S, _nothing)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Take no more messages; return whether the running tasks ended within the time."""
+        state.should_stop = 0  # an exit code; stopping from this thread would share a connection
+        self._thread.join(timeout_s)
+        state.should_stop = None
+        return not self._thread.is_alive()
+
+
+def _register(app: Celery, engine: Engine) -> None:
+    # Not shared: another application of this process has an engine of its own.
+    @app.task(name=ADVANCE, shared=False)  # type: ignore[untyped-decorator]  # celery ships no types
     def advance(life_id: str, rung_at: float) -> None:
         metrics.BELL_DELAY_SECONDS.observe(max(0.0, time.time() - rung_at))
         engine.advance(life_id)
+
+
+def _nothing() -> None:
+    """Do nothing but wake the loop."""
 
 
 def publish(app: Celery, life_ids: Iterable[str]) -> None:
@@ -53,7 +96,7 @@ def publish(app: Celery, life_ids: Iterable[str]) -> None:
 
 
 class BrokerBell:
-    """Rings by a message to the broker; one that is away is replaced by the sweep."""
+    """Rings by a message to the broker; one that is away, or refuses, is replaced by the sweep."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
@@ -62,5 +105,5 @@ class BrokerBell:
         """Publish one message a life."""
         try:
             publish(self._app, life_ids)
-        except OperationalError as error:
+        except (OperationalError, AMQPError) as error:
             log.warning("bell_unheard", reason=str(error))

@@ -18,8 +18,8 @@ from tests.edge.world import (
     EdgeWorld,
     ask,
     certificate,
-    wait_until,
 )
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 

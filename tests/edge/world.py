@@ -11,14 +11,12 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from ipaddress import IPv4Address
 from pathlib import Path
-from threading import Event
-from time import monotonic
 
 from control_plane.kit.errors import Unavailable
 from control_plane.locald.edge_namespace import ensure_edge_namespace, remove_edge_namespace
@@ -28,6 +26,7 @@ from control_plane.ports.edge.port import Certificate
 from control_plane.ports.edge.visitor import Visitor
 from control_plane.ports.keyring.memory import MemoryKeyring
 from control_plane.ports.keyring.port import Keyring
+from tests.waiting import wait_until
 
 ZONE = "edubba.localhost"
 EDGE_UID, WORKER_UID = 61_001, 61_002  # no entries: the launcher takes numbers
@@ -40,14 +39,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 15.0) -> None:
-    end = monotonic() + timeout_s
-    while not is_so():
-        if monotonic() > end:
-            raise TimeoutError(is_so)
-        Event().wait(0.02)
 
 
 def certificate(keyring: Keyring, name: str) -> Certificate:

@@ -16,7 +16,8 @@ from control_plane.locald.mounts import mount_points
 from control_plane.locald.names import link_name
 from control_plane.locald.namespaces import run_inside
 from control_plane.ports.cloud.port import Fence, ServerSpec, ServerState
-from tests.locald.world import LocaldWorld, Release, has_ended, wait_until
+from tests.locald.world import LocaldWorld, Release, has_ended
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from control_plane.ports.cloud.port import Limits, ServerSpec
-from tests.locald.world import SMALL, LocaldWorld, Release, wait_until
+from tests.locald.world import SMALL, LocaldWorld, Release
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
 

@@ -8,9 +8,7 @@ import secrets
 import signal
 import subprocess
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -32,6 +30,7 @@ from control_plane.ports.cloud.port import (
     ServerSpec,
     TenantSpec,
 )
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 LOCALD = ROOT / "control_plane" / "locald"
@@ -241,14 +240,6 @@ def has_ended(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
         return True
-
-
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not is_so():
-        if time.monotonic() > end:
-            raise TimeoutError(is_so)
-        threading.Event().wait(0.02)
 
 
 def ask(address: str, path: str, headers: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:

@@ -7,10 +7,11 @@ from typing import Any
 
 from control_plane.engine.lives import signal_life
 from tests.stories.cli import Account
-from tests.stories.installation import Installation, wait_until
+from tests.stories.installation import Installation
 from tests.stories.people import Person, log_in
 from tests.stories.sites import files_of
 from tests.stories.visitor import Visitor
+from tests.waiting import wait_until
 
 NONCE_PATH = "/.well-known/edubba/deployment"
 FINAL = {"live", "superseded", "failed", "cancelled"}

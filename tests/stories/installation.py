@@ -14,12 +14,10 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
-from time import monotonic
 from typing import Any
 
 from pydantic import SecretStr
@@ -30,6 +28,7 @@ from tests.conftest import free_port
 from tests.stories import traces
 from tests.stories.cli import Account, Cli
 from tests.stories.visitor import Visitor
+from tests.waiting import wait_until
 
 CHECKOUT = Path(__file__).parents[2]
 LOCALD = CHECKOUT / "control_plane" / "locald"
@@ -37,15 +36,6 @@ GUEST = CHECKOUT / "control_plane" / "ports" / "cloud" / "guest"
 CACHE = Path("/var/cache/edubba")  # of Debian roots: made once, used by every installation
 GROUP_ID, WEB_ID, WORKER_ID, EDGE_ID = 61_020, 61_021, 61_022, 61_023  # no entries
 GRACE_S = 30
-
-
-def wait_until(is_so: Callable[[], object], timeout_s: float = 30.0, every_s: float = 0.1) -> None:
-    """Look until it is so; the name of the question is in the error."""
-    end = monotonic() + timeout_s
-    while not is_so():
-        if monotonic() > end:
-            raise TimeoutError(f"not so within {timeout_s} s: {is_so}")
-        Event().wait(every_s)
 
 
 def _identity(user_id: int) -> Any:

@@ -8,8 +8,8 @@ from typing import Self
 import pytest
 
 from tests.stories.hosted import Site
-from tests.stories.installation import wait_until
 from tests.stories.sites import random_file, small_site
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
 CLIENTS = 6

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlmodel import col, select
 
 from control_plane.engine.lives import find_life
@@ -88,6 +89,23 @@ def test_a_wish_made_while_another_goes_live_waits_for_its_turn(centre: Centre) 
     after = _settled(centre, hosting)
     assert after.live_deployment_id == second
     assert after.observed_generation == after.generation
+    assert centre.front_page() == NEW
+
+
+@pytest.mark.parametrize(
+    "step", ["begin", "deliver", "assemble", "check", "switch", "probe", "serve", "verify"]
+)
+def test_a_server_that_goes_down_during_a_deployment_is_mended_and_it_goes_live(
+    centre: Centre, step: str
+) -> None:
+    hosting = centre.active()
+    wished = centre.deploy(hosting.id, index_html=NEW)
+    _step_until(centre, hosting, step)
+    centre.cloud.sabotage(hosting.id, lambda server: setattr(server, "is_running", False))
+    _settled(centre, hosting)
+    _settled(centre, hosting, 40)
+
+    assert centre.deployment(wished)["status"] == "live"
     assert centre.front_page() == NEW
 
 

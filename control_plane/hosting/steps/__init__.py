@@ -33,7 +33,7 @@ FLOW = Flow(
         "assemble": Step(deliver.deployed(deliver.assemble)),
         "check": Step(deliver.deployed(deliver.check), SOON),
         "switch": Step(deliver.deployed(deliver.switch), SOON),
-        "probe": Step(serve.probe, SOON),
+        "probe": Step(build.on_server(serve.probe), SOON),
         "serve": Step(serve.serve, SOON),
         "verify": Step(serve.verify, SOON),
         "watch": Step(watch.watch, SOON),

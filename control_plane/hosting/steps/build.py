@@ -4,15 +4,17 @@ from datetime import timedelta
 from functools import partial
 
 from control_plane.engine.outcome import Again, Done, Go, Outcome
-from control_plane.engine.registry import Ctx
+from control_plane.engine.registry import Ctx, StepFunction
 from control_plane.hosting import actions, queries
 from control_plane.hosting.rules import RequestStatus
 from control_plane.hosting.steps.facts import actor_of, cloud_of, load_facts
+from control_plane.kit.errors import Unavailable
 from control_plane.ports.cloud.port import ServerState
 from control_plane.ports.edge.port import Route, RouteState
 from control_plane.tenancy.models import Tenant
 from control_plane.tenancy.rules import TenantStatus
 
+SERVER_DOWN = "server_unreachable"  # what a cloud says of content for a server that doesn't run
 DECISION_REST = timedelta(hours=1)  # a decision signals the life; this is for a lost signal
 
 
@@ -57,8 +59,27 @@ def announce(ctx: Ctx) -> Outcome:
 
 def build_server(ctx: Ctx) -> Outcome:
     """Make the server as it is wished for, or mend the one that is there."""
+    return _ensure_server(ctx) or Go("begin")
+
+
+def on_server(step: StepFunction) -> StepFunction:
+    """Let a step that finds the server down start it, and try again under the same deadline."""
+
+    def run(ctx: Ctx) -> Outcome:
+        try:
+            return step(ctx)
+        except Unavailable as away:
+            if away.code != SERVER_DOWN:
+                raise
+        return _ensure_server(ctx) or Again("server_was_down")
+
+    return run
+
+
+def _ensure_server(ctx: Ctx) -> Again | None:
+    """Make the server as it is wished for, or mend it; say what is still to be waited for."""
     facts = load_facts(ctx)
     seen = cloud_of(ctx, facts).ensure_server(facts.server_spec(), ctx.fence)
-    if seen.state != ServerState.RUNNING:
-        return Again("server_not_running", facts={"reasons": ", ".join(seen.reasons)})
-    return Go("begin")
+    if seen.state == ServerState.RUNNING:
+        return None
+    return Again("server_not_running", facts={"reasons": ", ".join(seen.reasons)})

@@ -15,6 +15,7 @@ from sqlmodel import Session
 from control_plane.engine.outcome import Failed, Go, Outcome
 from control_plane.engine.registry import Ctx, StepFunction
 from control_plane.hosting import actions
+from control_plane.hosting.steps.build import on_server
 from control_plane.hosting.steps.facts import (
     actor_of,
     cloud_of,
@@ -35,7 +36,10 @@ STALE = "stale_fence"  # not the deployment's fault: another worker has the life
 
 
 def deployed(step: StepFunction) -> StepFunction:
-    """Let a refusal in `step` fail the deployment, not the life, where an older one is live."""
+    """Let a refusal in `step` fail the deployment, not the life, where an older one is live.
+
+    What refuses the server itself stops the life.
+    """
 
     def run(ctx: Ctx) -> Outcome:
         try:
@@ -45,7 +49,7 @@ def deployed(step: StepFunction) -> StepFunction:
                 raise
             return _give_up(ctx, refused.code, refused.facts)
 
-    return run
+    return on_server(run)
 
 
 def begin(ctx: Ctx) -> Outcome:

@@ -20,7 +20,7 @@ from control_plane.ports.cloud.port import ProbeReport
 from control_plane.ports.edge.port import NONCE_PATH, Route, RouteState
 from control_plane.releases import actions as releases
 
-LOOKS = 4  # at the edge, before its route is written again
+LOOKS = 4  # at the edge, before server and route are seen to again
 
 
 def probe(ctx: Ctx) -> Outcome:
@@ -46,6 +46,7 @@ def verify(ctx: Ctx) -> Outcome:
     deployment = load_deployment(ctx, facts)
     if not is_served(ctx, facts, deployment.nonce):
         if ctx.claim.attempts >= LOOKS:  # here, not by going back: the deadline must run on
+            cloud_of(ctx, facts).ensure_server(facts.server_spec(), ctx.fence)
             open_route(ctx, facts)
         return Again("nonce_not_seen")
     return Go("watch", writes=partial(_write_seen, ctx, facts, deployment.id))

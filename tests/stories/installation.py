@@ -220,7 +220,7 @@ class Installation:
 
     def set_up(self) -> None:
         """Make directories, tables, accounts and the image."""
-        self._make_directories()
+        self.make_directories()
         self.is_shared_checkout = self._is_readable_by_others()
         self.run_once(["-m", "control_plane.migrations"], self.user_id(WORKER_ID))
         arguments = ["--state", str(self.settings.edge_dir)]
@@ -249,7 +249,7 @@ class Installation:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def _make_directories(self) -> None:
+    def make_directories(self) -> None:
         settings = self.settings
         for path, owner, group, mode in (
             (self.folder, 0, 0, 0o755),

@@ -10,7 +10,8 @@ from pathlib import Path
 from control_plane.locald.names import Names
 from tests.stories import traces
 from tests.stories.hosted import Site
-from tests.stories.installation import Installation, wait_until
+from tests.stories.installation import Installation
+from tests.waiting import wait_until
 
 
 def run(*argv: str) -> str:

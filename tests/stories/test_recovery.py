@@ -15,8 +15,9 @@ from tests.stories.breakages import (
     lose_power,
 )
 from tests.stories.hosted import Site, request_site
-from tests.stories.installation import Installation, wait_until
+from tests.stories.installation import Installation
 from tests.stories.sites import small_site
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
 

@@ -22,9 +22,12 @@ def login(
     """Log in, and keep the token of the session for twelve hours."""
     client = connect(with_token=False)
     who = email or os.environ.get("EDUBBA_EMAIL") or _ask_email()
-    wish = {"email": who, "password": _password(is_piped=password_stdin)}
+    wish = {"email": who, "password": read_password(is_piped=password_stdin)}
     session = client.send("POST", "/v1/login", json=wish).json()
     credentials.keep_token(client.url, session["token"], who, session["expires_at"])
+    from control_plane.cli.checkpoints import note_checkpoint
+
+    note_checkpoint(client)
     shown = {"url": client.url, "person": session["person"], "expires_at": session["expires_at"]}
     answer(shown, lambda: say(tr("Logged in at {url} as {name}.", url=client.url, name=who)))
 
@@ -60,10 +63,14 @@ def whoami() -> None:
     answer(me, show)
 
 
-def _password(*, is_piped: bool) -> str:
+def read_password(*, is_piped: bool, is_new: bool = False) -> str:
+    """Return a password from standard input or the terminal, never from an argument.
+
+    One that is new is asked for twice. Raises: Stop without a terminal to ask at.
+    """
     if is_piped:
         return sys.stdin.readline().rstrip("\r\n")
-    if password := os.environ.get("EDUBBA_PASSWORD"):
+    if not is_new and (password := os.environ.get("EDUBBA_PASSWORD")):
         return password
     if not sys.stdin.isatty():
         raise Stop(
@@ -72,7 +79,10 @@ def _password(*, is_piped: bool) -> str:
             tr("There is no terminal to ask for the password"),
             tr("Give it on standard input with --password-stdin."),
         )
-    return getpass.getpass(f"{tr('Password')}: ")
+    password = getpass.getpass(f"{tr('Password')}: ")
+    if is_new and getpass.getpass(f"{tr('Password, once more')}: ") != password:
+        raise Stop(Code.USAGE, "passwords_differ", tr("The two passwords differ"))
+    return password
 
 
 def _ask_email() -> str:

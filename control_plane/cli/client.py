@@ -15,7 +15,7 @@ import httpx2
 
 from control_plane.cli import credentials
 from control_plane.cli.exits import Code, Stop, stop_of
-from control_plane.cli.terminal import options, tr
+from control_plane.cli.terminal import AT_END, note, options, tr
 
 ATTEMPTS = 6
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
@@ -36,6 +36,10 @@ class Client:
             trust_env=not is_loopback(url),  # a proxy of the office can't know this machine
         )
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
     def get(self, path: str, **query: Any) -> Any:
         """Return a document."""
         known = {name: value for name, value in query.items() if value is not None}
@@ -45,13 +49,14 @@ class Client:
         """Return the items of all pages, at most `limit`."""
         items: list[Any] = []
         cursor = None
-        while True:
+        while len(items) < limit:
             at_once = min(limit - len(items), 200)
             page = self.get(path, **query, limit=at_once, cursor=cursor)
             items += page["items"]
             cursor = page.get("next_cursor")
-            if cursor is None or len(items) >= limit:
-                return items
+            if cursor is None:
+                break
+        return items
 
     def post(self, path: str, document: Mapping[str, Any] | None = None) -> Any:
         """Have something done once, and return the answer."""
@@ -64,10 +69,10 @@ class Client:
         headers = {"If-Match": tag} if tag else {}
         return self.send("PUT", path, json=document, headers=headers).json()
 
-    def tag_of(self, path: str) -> str | None:
-        """Return the ETag of a document."""
-        tag: str | None = self.send("GET", path).headers.get("etag")
-        return tag
+    def get_tagged(self, path: str) -> tuple[Any, str | None]:
+        """Return a document and its ETag, which guards a change of it."""
+        reply = self.send("GET", path)
+        return reply.json(), reply.headers.get("etag")
 
     def delete(self, path: str) -> None:
         """Remove something."""
@@ -84,6 +89,8 @@ class Client:
             except httpx2.TransportError as error:
                 if attempt == ATTEMPTS:
                     raise self._unreachable(error) from error
+                if attempt == 1:
+                    note(tr("{url} does not answer; trying again …", url=self.url))
                 _pause(attempt, None)
                 continue
             if reply.status_code not in AGAIN or attempt == ATTEMPTS:
@@ -127,7 +134,9 @@ def connect(*, with_token: bool = True) -> Client:
             tr("A token is not sent to {url} without encryption", url=url),
             tr("Use the address that begins with https://."),
         )
-    return Client(url, token)
+    client = Client(url, token)
+    AT_END.get().callback(client.close)
+    return client
 
 
 def is_loopback(url: str) -> bool:

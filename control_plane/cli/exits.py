@@ -22,6 +22,7 @@ class Code(IntEnum):
     UNAVAILABLE = 7
     TIMED_OUT = 8
     NOT_VERIFIED = 9
+    CHANGES = 10
 
 
 EXPLAINED = {
@@ -35,6 +36,7 @@ EXPLAINED = {
     Code.UNAVAILABLE: "the platform can't be reached",
     Code.TIMED_OUT: "waited too long; what was asked for goes on",
     Code.NOT_VERIFIED: "the ledger is not what was signed",
+    Code.CHANGES: "with `plan --exit-code`: there is something to ask for",
 }
 _BY_STATUS = {
     HTTPStatus.UNAUTHORIZED: Code.NOT_AUTHENTICATED,
@@ -51,7 +53,10 @@ _BY_STATUS = {
 class Stop(Exception):
     """Ends the command: `title` and `mend` are for people, the rest for programs."""
 
-    def __init__(self, code: Code, reason: str, title: str, mend: str = "", **facts: Any) -> None:
+    def __init__(
+        self, code: Code, reason: str, title: str, mend: str = "", /, **facts: Any
+    ) -> None:
+        # Positional only: a fact may be called `reason`.
         super().__init__(title)
         self.code, self.reason, self.title, self.mend, self.facts = code, reason, title, mend, facts
 

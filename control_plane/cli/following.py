@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from control_plane.cli.client import Client, pause
 from control_plane.cli.exits import Code, Stop
+from control_plane.cli.telling import sentence_of
 from control_plane.cli.terminal import note, tr
 
 LOOK_EVERY_S = 0.5
@@ -14,11 +16,16 @@ _ENDED = frozenset({"live", "superseded", "failed", "cancelled"})
 
 
 class Story:
-    """The events of a life, each told once, with the seconds since one began to look."""
+    """The events of a life, each told once, with the seconds since the first of them.
 
-    def __init__(self, client: Client, path: str) -> None:
+    What happened before the moment `since` (as the API says it) is not told.
+    """
+
+    def __init__(self, client: Client, path: str, since: str = "") -> None:
         self._client, self._path = client, path
-        self._began, self._last = time.monotonic(), ""
+        self._since = datetime.fromisoformat(since) if since else None
+        self._first: datetime | None = None
+        self._last = ""
 
     def tell(self) -> None:
         """Tell what is new."""
@@ -26,15 +33,17 @@ class Story:
         reply = self._client.send("GET", self._path, params={"format": "json"}, headers=headers)
         for event in reply.json()["items"]:
             self._last = event["id"]
-            seconds = time.monotonic() - self._began
-            words = event["event"].replace("_", " ")
-            told = ", ".join(f"{name}={value}" for name, value in event["facts"].items())
-            note(f"{seconds:7.1f}s  {event['step']:<14} {words}{f'  ({told})' if told else ''}")
+            at = datetime.fromisoformat(event["at"])
+            if self._since is None or at >= self._since:
+                self._first = self._first or at
+                note(f"{(at - self._first).total_seconds():7.1f} s  {sentence_of(event)}")
 
 
 def follow_request(client: Client, request_id: str, timeout_s: float) -> dict[str, Any]:
     """Tell a request's story until it is closed; return it. Raises: Stop unless fulfilled."""
-    story = Story(client, f"/v1/requests/{request_id}/events")
+    begun = client.get(f"/v1/requests/{request_id}")["submitted_at"]
+    story = Story(client, f"/v1/requests/{request_id}/events", begun)
+    told: list[str] = []
 
     def look() -> dict[str, Any] | None:
         story.tell()
@@ -43,12 +52,15 @@ def follow_request(client: Client, request_id: str, timeout_s: float) -> dict[st
             story.tell()
             return request
         if request["status"] == "approved":
-            _refuse_stopped(client, request["hosting"])
+            require_in_service(client, request["hosting"])
+        elif not told:
+            told.append(request_id)
+            note(tr("The request {id} waits for somebody's decision.", id=request_id))
         return None
 
     request = _until(look, timeout_s)
     if request["status"] != "fulfilled":
-        title = tr("The request is {status}", status=request["status"])
+        title = tr("The request is {status}", status=tr(request["status"]))
         reasons = [decision["reason"] for decision in request["decisions"]]
         raise Stop(Code.FAILED, f"request_{request['status']}", title, "", reasons=reasons)
     return request
@@ -57,23 +69,31 @@ def follow_request(client: Client, request_id: str, timeout_s: float) -> dict[st
 def follow_deployment(client: Client, deployment: dict[str, Any], timeout_s: float) -> Any:
     """Tell a deployment's story until it is live; return it. Raises: Stop if it doesn't get so."""
     told: list[str] = []
+    began = time.monotonic()
 
     def look() -> dict[str, Any] | None:
         now: dict[str, Any] = client.get(f"/v1/deployments/{deployment['id']}")
-        progress = ", ".join(f"{k} {v}" for k, v in (now["progress"] or {}).items())
-        line = f"{now['status']}{f': {progress}' if progress else ''}"
+        line = tr("Deployment {number}: {state}", number=now["number"], state=_state_of(now))
         if told[-1:] != [line]:
             told.append(line)
-            note(tr("Deployment {number}: {state}", number=now["number"], state=line))
+            note(f"{time.monotonic() - began:7.1f} s  {line}")
         if now["status"] in _ENDED:
             return now
-        _refuse_stopped(client, now["hosting"])
+        require_in_service(client, now["hosting"])
         return None
 
     ended = _until(look, timeout_s)
     if ended["status"] in {"failed", "cancelled"}:
         raise _not_live(ended)
     return ended
+
+
+def _state_of(deployment: dict[str, Any]) -> str:
+    progress = deployment["progress"]
+    if not progress or deployment["status"] in _ENDED:
+        return tr(deployment["status"])
+    done = tr("{blobs} of {of_blobs} files, {bytes} of {of_bytes} bytes", **progress)
+    return f"{tr(deployment['status'])}, {done}"
 
 
 def _not_live(deployment: dict[str, Any]) -> Stop:
@@ -84,20 +104,25 @@ def _not_live(deployment: dict[str, Any]) -> Stop:
         tr(
             "Deployment {number} is {status}; what was live before still is",
             number=deployment["number"],
-            status=deployment["status"],
+            status=tr(deployment["status"]),
         ),
         "\n".join(filter(None, (outcome.get(key) for key in ("happened", "output", "mend")))),
         **outcome,
     )
 
 
-def _refuse_stopped(client: Client, hosting_id: str) -> None:
+def require_in_service(client: Client, hosting_id: str) -> None:
+    """Raise Stop if a hosting's life stopped, or its isolation failed."""
     hosting = client.get(f"/v1/hostings/{hosting_id}")
     if hosting["status"] in {"failed", "quarantined"}:
         raise Stop(
             Code.FAILED,
             f"hosting_{hosting['status']}",
-            tr("The hosting {name} is {status}", name=hosting["name"], status=hosting["status"]),
+            tr(
+                "The hosting {name} is {status}",
+                name=hosting["name"],
+                status=tr(hosting["status"]),
+            ),
             tr("Nothing is lost; `edubba hosting show` says why, and the data centre was told."),
             hosting=hosting_id,
         )

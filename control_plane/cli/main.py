@@ -5,6 +5,7 @@ Only the module of the command that is asked for is imported, so that it starts 
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any
@@ -12,7 +13,17 @@ from typing import Annotated, Any
 import typer
 
 from control_plane.cli.exits import EXPLAINED, Code, Stop, of_problem
-from control_plane.cli.terminal import CURRENT, Options, answer, locale_of, note, tr
+from control_plane.cli.terminal import (
+    AT_END,
+    CURRENT,
+    Options,
+    answer,
+    locale_of,
+    note,
+    options,
+    tr,
+    words,
+)
 from control_plane.kit.errors import Problem
 
 PACKAGE = "control_plane.cli"
@@ -26,7 +37,6 @@ class Entry:
     module: str
     attribute: str
     summary: str
-    is_hidden: bool = False
 
 
 COMMANDS = {
@@ -43,22 +53,36 @@ COMMANDS = {
     "apply": Entry("wishes", "apply", "Ask for what a tenant.yml declares and isn't there."),
     "blueprint": Entry("blueprints", "group", "The kinds of hosting on offer: list, show."),
     "agency": Entry("agencies", "group", "Agencies, their quotas and budgets."),
-    "ledger": Entry("ledger", "group", "The ledger: verify, export, receipt."),
+    "ledger": Entry("ledger", "group", "The ledger: verify, export, receipts, checkpoints."),
     "operations": Entry(
-        "operations", "group", "Act on lives: list, retry, abandon, pause, resume."
+        "operations", "group", "What stopped or is late: list, retry, abandon, pause, resume."
     ),
     "doctor": Entry("doctor", "doctor", "Say what is wrong with this machine and how to mend it."),
-    "setup": Entry("setup", "group", "Set an installation up, on its own machine.", is_hidden=True),
+    "setup": Entry("setup", "group", "As root, on the machine itself: accounts to begin with."),
 }
-_OWN_JSON = frozenset({"doctor"})  # it reads the option itself
+_MISUSES = {  # by the name of typer's exception, which says it in English alone
+    "NoSuchOption": "There is no option {option}",
+    "MissingParameter": "{parameter} is missing",
+    "BadParameter": "{parameter} can't be used: {why}",
+}
+_MISUSE = "It can't be used so: {why}"
 
 
 def app(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     said, rest = hoist(list(sys.argv[1:] if arguments is None else arguments))
-    token = CURRENT.set(said)
+    with ExitStack() as at_end:
+        tokens = CURRENT.set(said), AT_END.set(at_end)
+        try:
+            return _end_of(rest)
+        finally:
+            CURRENT.reset(tokens[0])
+            AT_END.reset(tokens[1])
+
+
+def _end_of(arguments: list[str]) -> int:
     try:
-        return _run(rest)
+        return _run(arguments)
     except Stop as stop:
         return _tell(stop)
     except Problem as problem:  # found here, before anything was sent
@@ -66,8 +90,6 @@ def app(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         note(tr("Interrupted; what was asked for before goes on."))
         return 130
-    finally:
-        CURRENT.reset(token)
 
 
 def hoist(arguments: list[str]) -> tuple[Options, list[str]]:
@@ -79,37 +101,24 @@ def hoist(arguments: list[str]) -> tuple[Options, list[str]]:
         name, _, value = argument.partition("=")
         if argument == "--":
             return Options(**known), [*rest, argument, *waiting]
-        if argument == "--json" and not (rest and rest[0] in _OWN_JSON):
+        if argument == "--json":
             known["as_json"] = True
         elif name in {"--locale", "--url"}:
             known[name.removeprefix("--")] = value or next(waiting, "")
         else:
             rest.append(argument)
-    if known.get("as_json") and rest[:1] and rest[0] in _OWN_JSON:
-        rest.append("--json")
     if known["locale"] not in LOCALES:
         known["locale"] = "en"
     return Options(**known), rest
 
 
-def _run(arguments: list[str]) -> int:
-    command = typer.main.get_command(_tree(arguments[0] if arguments else ""))
-    try:
-        code = command.main(arguments or ["--help"], prog_name="edubba", standalone_mode=False)
-    except typer.Abort:
-        note(tr("Stopped."))
-        return int(Code.FAILED)
-    except typer.TyperException as error:
-        raise Stop(Code(error.exit_code), "usage", error.format_message(), _hint()) from error
-    return code if isinstance(code, int) else int(Code.OK)
-
-
-def _tree(wanted: str) -> typer.Typer:
+def command_tree(wanted: str) -> typer.Typer:
+    """Return all commands by name, of which only the wanted one is imported."""
     root = typer.Typer(name="edubba", add_completion=False, no_args_is_help=True, epilog=_epilog())
     root.callback(help=tr("Hosting for official institutions: ask, deploy, watch, verify."))(_root)
     for name, entry in COMMANDS.items():
         if name != wanted:
-            root.command(name, help=tr(entry.summary), hidden=entry.is_hidden)(_elsewhere)
+            root.command(name, help=tr(entry.summary))(_elsewhere)
             continue
         found = getattr(import_module(f"{PACKAGE}.{entry.module}"), entry.attribute)
         if isinstance(found, typer.Typer):
@@ -117,6 +126,35 @@ def _tree(wanted: str) -> typer.Typer:
         else:
             root.command(name)(found)
     return root
+
+
+def _run(arguments: list[str]) -> int:
+    command = typer.main.get_command(command_tree(arguments[0] if arguments else ""))
+    if options().locale != "en":
+        from control_plane.cli.helping import put_into_words
+
+        put_into_words(command)
+    try:
+        code = command.main(arguments or ["--help"], prog_name="edubba", standalone_mode=False)
+    except typer.Abort:
+        note(tr("Stopped."))
+        return int(Code.FAILED)
+    except typer.TyperException as error:
+        raise Stop(Code(error.exit_code), "usage", _misuse(error), _hint()) from error
+    return code if isinstance(code, int) else int(Code.OK)
+
+
+def _misuse(error: typer.TyperException) -> str:
+    if options().locale == "en":
+        return error.format_message()
+    message = _MISUSES.get(type(error).__name__, _MISUSE)
+    parameter = getattr(error, "param", None)
+    known = {
+        "option": getattr(error, "option_name", ""),
+        "parameter": parameter.get_error_hint() if parameter else "",
+        "why": error.message,
+    }
+    return tr(message, **known)
 
 
 def _root(
@@ -148,7 +186,7 @@ def _tell(stop: Stop) -> int:
     for offence in stop.facts.get("offences", ()):
         note(f"  {offence['path']}: {_words_of(offence['reason'])}")
     for mistake in stop.facts.get("mistakes", ()):
-        note(f"  {mistake['line']}: {mistake['reason']}")
+        note(f"  {mistake['line']}: {words(mistake['reason'])}")
     for error in stop.facts.get("errors", ()):
         note(f"  {error.get('where', '')}: {error.get('why', '')}")
     if stop.mend:

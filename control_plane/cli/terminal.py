@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ class Options:
 
 
 CURRENT: ContextVar[Options] = ContextVar("cli_options")
+AT_END: ContextVar[ExitStack] = ContextVar("cli_at_end")  # what a command opened
 
 
 def options() -> Options:
@@ -47,6 +49,15 @@ def tr(message: str, /, **facts: object) -> str:
     from control_plane.kit.text import translate  # the catalogue is read only where it is needed
 
     return translate(message, locale, **facts)
+
+
+def words(fact: object) -> str:
+    """Return a fact in the reader's language, if it is a text that has one."""
+    from control_plane.kit.text import Phrase, translate
+
+    if not isinstance(fact, Phrase):
+        return str(fact)
+    return translate(fact.message, options().locale, **fact.facts)
 
 
 def answer(document: Any, show: Callable[[], None] | None = None) -> None:

@@ -21,6 +21,7 @@ from control_plane.identity.rules import (
     Forbidden,
     LastHolder,
     NotFound,
+    OperatorExists,
     Permission,
     Role,
     RoleUnfit,
@@ -197,13 +198,15 @@ def revoke_token(session: Session, actor: Actor, token_id: str) -> Token:
     return token
 
 
-def create_first_operator(session: Session, actor_id: str, new: NewPerson) -> Person:
-    """Make the person who adds all others; the installer does this once, on the machine itself.
+def create_operator(
+    session: Session, actor_id: str, new: NewPerson, *, is_first: bool = True
+) -> Person:
+    """Make a person of the data centre who may add all others; root does so on the machine itself.
 
-    Raises: EmailTaken; ExampleRefused where there is an operator already.
+    Raises: EmailTaken; OperatorExists for a first one where there is one already.
     """
-    if queries.is_somebody_operator(session):
-        raise ExampleRefused(reason="operator_exists")
+    if is_first and queries.is_somebody_operator(session):
+        raise OperatorExists
     person = create_person(session, actor_id, new)
     grant_role(session, actor_id, person.id, Role.OPERATOR, None)
     return person
@@ -212,9 +215,10 @@ def create_first_operator(session: Session, actor_id: str, new: NewPerson) -> Pe
 def ensure_example_person(
     session: Session, new: NewPerson, roles: dict[str | None, Role], *, is_loopback_zone: bool
 ) -> Person:
-    """Make an example account (roles by agency id, None: data centre); again: a new password.
+    """Make an example account (roles by agency id, None: data centre).
 
-    Raises: ExampleRefused on any zone whose names leave this machine.
+    One that is there gets a new password if `new` has one. Raises: ExampleRefused on any zone
+    whose names leave this machine.
     """
     if not is_loopback_zone:
         raise ExampleRefused(reason="zone_is_public")

@@ -221,6 +221,16 @@ class ExampleRefused(Problem):
     code: ClassVar[str] = "example_refused"
     status: ClassVar[int] = 409
     title: ClassVar[str] = "This account can't be made here: {reason}"
+    mend: ClassVar[str] = "Example accounts exist on zones of this machine only."
+
+
+class OperatorExists(Problem):
+    """The first operator is made once."""
+
+    code: ClassVar[str] = "operator_exists"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The data centre has an operator already"
     mend: ClassVar[str] = (
-        "Example accounts exist on zones of this machine only; the first operator is made once."
+        "`edubba setup operator EMAIL --name NAME --another` makes one more,"
+        " `edubba setup password EMAIL` gives somebody a new password."
     )

@@ -10,6 +10,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 AT_ONCE = 2  # hashes computed at the same time: each takes a core and 19 MiB
 MAX_PASSWORD_LENGTH = 200
+MIN_PASSWORD_LENGTH = 12  # of one that a person chooses; given ones have 16 characters
 
 
 def new_password() -> str:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from control_plane.cli import machine
 from control_plane.cli.diagnosis import CHECKS, Facts, Group, SocketFact, State, diagnose
-from control_plane.cli.doctor import choose_language, describe, doctor
+from control_plane.cli.doctor import describe
+from control_plane.cli.main import app
+from control_plane.cli.terminal import locale_of
 from control_plane.kit.text import has_translation
 from control_plane.settings import Settings
 
@@ -113,25 +113,24 @@ def test_what_is_well_is_said_in_arabic_too() -> None:
 
 
 def test_a_failed_check_is_seen_in_the_document_and_the_exit_code(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    app = typer.Typer()
-    app.command()(doctor)
     seen = dataclasses.replace(HEALTHY, has_loop_devices=False)
     monkeypatch.setattr("control_plane.cli.doctor.look_at_machine", lambda _settings: seen)
-    result = CliRunner().invoke(app, ["--json"])
-    document = json.loads(result.stdout)
-    assert result.exit_code == 1
+    assert app(["doctor", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
     assert document["ok"] is False
     ill = [row for row in document["findings"] if row["state"] == "failed"]
     assert [row["check"] for row in ill] == ["loop_devices"]
 
 
-def test_a_healthy_machine_gives_exit_code_0(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = typer.Typer()
-    app.command()(doctor)
+@pytest.mark.parametrize(("locale", "word"), [("ar", "صلاحيات"), ("en", "root")])
+def test_a_healthy_machine_gives_exit_code_0(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], locale: str, word: str
+) -> None:
     monkeypatch.setattr("control_plane.cli.doctor.look_at_machine", lambda _settings: HEALTHY)
-    assert CliRunner().invoke(app, ["--language", "ar"]).exit_code == 0
+    assert app(["doctor", "--locale", locale]) == 0
+    assert word in capsys.readouterr().out
 
 
 def test_the_document_of_a_healthy_machine_says_so() -> None:
@@ -144,13 +143,13 @@ def test_the_document_of_a_healthy_machine_says_so() -> None:
         ({"LANG": "ar_IQ.UTF-8"}, "ar"),
         ({"LANG": "ar_IQ.UTF-8", "LC_ALL": "en_GB.UTF-8"}, "en"),
         ({"LANG": "C.UTF-8"}, "en"),
-        ({}, "ar"),
+        ({}, "en"),
     ],
 )
-def test_the_doctor_speaks_the_language_of_the_terminal(
+def test_commands_speak_the_language_of_the_terminal(
     environment: dict[str, str], language: str
 ) -> None:
-    assert choose_language(environment) == language
+    assert locale_of(environment) == language
 
 
 def test_this_machine_can_be_looked_at() -> None:

@@ -1,0 +1,58 @@
+"""What happens in a life, in words: the constants of its steps and events, as people say them."""
+
+from typing import Any
+
+from control_plane.cli.terminal import tr
+
+FINISHED = {  # by the step that is over
+    "await_decision": "The decision is made",
+    "check_plan": "What was approved is still what would be made",
+    "open_tenant": "The isolated tenant is there",
+    "announce": "The address says that it is being built",
+    "build_server": "The server is built",
+    "begin": "The release to deliver is chosen",
+    "deliver": "The content is on the server",
+    "assemble": "The release is assembled",
+    "check": "The release answers as it must",
+    "switch": "The release is live on the server",
+    "probe": "Its isolation is proved from inside",
+    "serve": "The edge serves it",
+    "verify": "It was seen through the edge",
+    "watch": "It is as it shall be",
+    "wind_down": "It is being taken out of service",
+    "close_route": "The edge serves it no more",
+    "stop_server": "The server is stopped",
+    "destroy": "What was kept is destroyed",
+}
+EVENTS = {
+    "deadline_passed": "This takes longer than it should",
+    "ending_began": "Its end begins",
+    "isolation_breaker_open": "Many probes failed at once: a human must look",
+    "lease_lost": "Another worker goes on with it",
+    "life_abandoned": "An operator gave it up",
+    "life_ended": "It is over",
+    "life_stopped": "It stopped: a human is needed",
+    "nonce_not_seen": "Waiting until it is seen through the edge",
+    "plan_changed": "The plan has changed and must be decided on anew",
+    "probe_impossible": "Waiting until the isolation can be probed",
+    "retried": "An operator lets it try again",
+    "server_not_running": "Waiting for the server",
+    "server_still_there": "Waiting until the server is gone",
+    "waiting_for_decision": "Waiting for the decision",
+    "waiting_for_tenant": "Waiting for the tenant",
+}
+
+
+def sentence_of(event: dict[str, Any]) -> str:
+    """Return what an event of a life tells; one that has no words is told by its names."""
+    known = FINISHED.get(event["step"]) if event["event"] == "step_finished" else None
+    words = tr(known) if known else words_of(event["event"])
+    told = ", ".join(f"{name}={value}" for name, value in event["facts"].items())
+    where = "" if known or event["event"] in EVENTS else f"{event['step']}: "
+    return f"{where}{words}{f' ({told})' if told else ''}"
+
+
+def words_of(constant: str) -> str:
+    """Return the words of an event's constant."""
+    known = EVENTS.get(constant)
+    return tr(known) if known else constant.replace("_", " ")

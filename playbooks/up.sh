@@ -50,5 +50,4 @@ set -a
 . "$CONFIG/worker.env"
 EDUBBA_BIND_PORT=${EDUBBA_BIND_PORT:-8600}
 set +a
-cd tenants/examples/health
-exec "$PREFIX/venv/bin/python" -I -m control_plane.cli.tour site
+exec "$PREFIX/venv/bin/python" -I -m control_plane.cli.tour tenants/examples/health

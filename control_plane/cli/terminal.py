@@ -8,12 +8,13 @@ from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+WIDE = 10_000  # characters: more than a line of a table ever has
 _LANGUAGES = ("LC_ALL", "LC_MESSAGES", "LANG")  # by the order of locale(7)
 
 
@@ -92,6 +93,8 @@ def rows(titles: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
     """Show what is known of one thing; what isn't known is left out."""
     grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")  # a key that is cut off is none
     for title, value in pairs:
         if value not in (None, "", [], {}):
             grid.add_row(Text(tr(title), style="dim"), Text(cell_of(value)))
@@ -112,13 +115,19 @@ def cell_of(value: object) -> str:
 
 
 def out() -> Console:
-    """Return the console of standard output; wide where nobody looks, so that nothing is cut."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    """Return the console of standard output."""
+    return _console(sys.stdout)
 
 
 def err() -> Console:
     """Return the console of standard error."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return _console(sys.stderr)
+
+
+def _console(file: TextIO) -> Console:
+    # Wide where nobody looks, so that a program that reads it finds whole ids.
+    width = None if file.isatty() or os.environ.get("COLUMNS") else WIDE
+    return Console(file=file, highlight=False, soft_wrap=not file.isatty(), width=width)
 
 
 def _time_of(text: str) -> str:

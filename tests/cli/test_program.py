@@ -10,7 +10,8 @@ import pytest
 
 from control_plane.cli.exits import EXPLAINED, Code
 from control_plane.cli.main import COMMANDS
-from tests.cli.terminal import Terminal
+from control_plane.identity.rules import Role
+from tests.cli.terminal import Terminal, World
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -103,3 +104,16 @@ def test_options_of_all_commands_may_stand_anywhere(terminal: Terminal) -> None:
 
 def test_an_unknown_language_is_english(terminal: Terminal) -> None:
     assert "Hosting for official" in terminal.tell("--help", "--locale", "fr")
+
+
+def test_nothing_is_cut_or_folded_where_a_program_reads(world: World) -> None:
+    person = world.person(Role.OPERATOR)
+    person.variables["COLUMNS"] = ""
+    agencies = [world.agency("agency-with-a-long-name").slug for _ in range(2)]
+    listed = person.tell("agency", "list")
+    assert all(f"Agency {slug}" in listed for slug in agencies)
+    vkey = person.ask("ledger", "checkpoint")["vkey"]
+    assert vkey in person.tell("ledger", "checkpoint")
+    person.variables["COLUMNS"] = "40"
+    folded = "".join(person.tell("ledger", "checkpoint").split())
+    assert vkey in folded.replace("Publickey", "")

@@ -17,6 +17,7 @@ from control_plane.engine.registry import Ctx, StepFunction
 from control_plane.hosting import actions
 from control_plane.hosting.steps.build import on_server
 from control_plane.hosting.steps.facts import (
+    Content,
     actor_of,
     cloud_of,
     load_content,
@@ -70,20 +71,12 @@ def deliver(ctx: Ctx) -> Outcome:
     cloud, server = cloud_of(ctx, facts), facts.hosting.id
     sizes = {file.digest: file.size for file in content.files}
     missing = cloud.list_missing_blobs(server, sizes)
-    if not missing:
-        return Go("assemble")
+    if not missing:  # said also here: a worker may have died between the last piece and its note
+        return Go("assemble", writes=_progress(content, sizes, left=missing))
     store_inline(ctx, content)
     sent: set[str] = set()
     cloud.put_blobs(server, _piece(ctx.ports.blobs, sorted(missing), sizes, sent), ctx.fence)
-    left = missing - sent
-    progress = {
-        "blobs": len(sizes) - len(left),
-        "of_blobs": len(sizes),
-        "bytes": sum(size for digest, size in sizes.items() if digest not in left),
-        "of_bytes": sum(sizes.values()),
-    }
-    note = partial(releases.note_progress, deployment_id=content.deployment.id, progress=progress)
-    return Go("deliver", writes=note)
+    return Go("deliver", writes=_progress(content, sizes, left=missing - sent))
 
 
 def assemble(ctx: Ctx) -> Outcome:
@@ -114,6 +107,17 @@ def switch(ctx: Ctx) -> Outcome:
     deployment = load_deployment(ctx, facts)
     cloud_of(ctx, facts).switch_release(facts.hosting.id, deployment.id, ctx.fence)
     return Go("probe")
+
+
+def _progress(content: Content, sizes: Mapping[str, int], left: frozenset[str]) -> partial[None]:
+    """Return the write that says how much of the content is where it belongs."""
+    progress = {
+        "blobs": len(sizes) - len(left),
+        "of_blobs": len(sizes),
+        "bytes": sum(size for digest, size in sizes.items() if digest not in left),
+        "of_bytes": sum(sizes.values()),
+    }
+    return partial(releases.note_progress, deployment_id=content.deployment.id, progress=progress)
 
 
 def _give_up(ctx: Ctx, code: str, about: Mapping[str, Any]) -> Outcome:

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -115,8 +116,15 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Give the URL of an empty database with all tables, once for each engine."""
+    with an_empty_database(request, tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def an_empty_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """Make a database with all tables, of the engine that is the fixture's parameter."""
     if request.param == "sqlite":
-        path = tmp_path / "edubba.db"
+        path = folder / "edubba.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return

@@ -1,0 +1,147 @@
+"""All that happens to a data centre in these tests, from its first second to its last.
+
+Each scene is something that people, time or accidents do; then the lives run until they rest.
+Whoever adds a flow, a step or a verb adds the scene in which it is seen: a test says so.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+
+from control_plane.blueprints.models import Price
+from control_plane.hosting.rules import HostingStatus
+from control_plane.kit import clock
+from control_plane.kit.ids import new_id
+from control_plane.ports.cloud.memory import STATIC_SITE, Server
+from control_plane.ports.cloud.port import Image
+from tests.faults.centre import QuietCentre
+
+NEWER_IMAGE = Image("static-site", "sha256:" + sha256(b"a newer one").hexdigest())
+A_MOMENT = timedelta(seconds=1)
+A_WHILE = timedelta(minutes=6)  # so that whoever watches looks again
+OLD_SITE = {"index.html": b"<h1>Ur</h1>", "a/map.svg": b"<svg/>" * 99, "404.html": b"lost"}
+NEW_SITE = {**OLD_SITE, "index.html": b"<h1>Uruk</h1>", "دليل/جواز.html": "جواز".encode()}
+WITHOUT_INDEX = {"home.html": b"there is no index.html"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Something that happens, some time after the scene before."""
+
+    name: str
+    happens: Callable[[QuietCentre], object]
+    later: timedelta = A_MOMENT
+
+
+def _open(centre: QuietCentre) -> None:
+    centre.open()
+
+
+def _request(centre: QuietCentre) -> None:
+    centre.request("website")
+    centre.request("other", "small")
+    centre.withdraw(centre.request("mistake"))
+
+
+def _change_the_offer(centre: QuietCentre) -> None:
+    centre.world.cloud._images = (NEWER_IMAGE, STATIC_SITE)
+    with centre.db.begin() as session:
+        price = Price(
+            id=new_id("prc"),
+            blueprint="static-site",
+            size="medium",
+            currency="IQD",
+            micros_per_hour=17_000_000,
+            effective_from=clock.now(),
+        )
+        session.add(price)
+
+
+def _approve(centre: QuietCentre) -> None:
+    centre.approve(centre.request_of("website"))
+
+
+def _is_live(centre: QuietCentre) -> None:
+    assert centre.hosting("website").status == HostingStatus.ACTIVE
+
+
+def _deploy(site: dict[str, bytes]) -> Callable[[QuietCentre], None]:
+    def act(centre: QuietCentre) -> None:
+        _is_live(centre)
+        centre.deploy("website", site)
+
+    return act
+
+
+def _roll_back(centre: QuietCentre) -> None:
+    _is_live(centre)
+    centre.roll_back("website")
+
+
+def _sabotage(change: Callable[[Server], None] | None) -> Callable[[QuietCentre], None]:
+    def act(centre: QuietCentre) -> None:
+        _is_live(centre)
+        centre.world.cloud.sabotage(centre.hosting("website").id, change)
+
+    return act
+
+
+def _stop(server: Server) -> None:
+    server.is_running = False
+
+
+def _leak(server: Server) -> None:
+    server.is_leaking = True
+
+
+def _lose_route(centre: QuietCentre) -> None:
+    for route in centre.world.edge.list_routes():
+        centre.world.edge.remove_route(route.hostname)
+
+
+def _leave_garbage(centre: QuietCentre) -> None:
+    # As if a collector had died before it could decide: one of them is in use again.
+    for content in (OLD_SITE["404.html"], WITHOUT_INDEX["home.html"]):
+        centre.world.blobs.retire(sha256(content).hexdigest())
+    centre.upload(b"never released")
+
+
+def _nothing(_centre: QuietCentre) -> None:
+    pass
+
+
+def _end(centre: QuietCentre) -> None:
+    for name in ("website", "other"):
+        assert centre.hosting(name).status == HostingStatus.ACTIVE
+        centre.end(name)
+
+
+def _close(centre: QuietCentre) -> None:
+    for name in ("website", "other"):
+        assert centre.hosting(name).status == HostingStatus.PURGED
+    for kind in ("region", "edge", "gc"):
+        centre.ask_to_end(kind)
+
+
+STORY = (
+    Scene("the data centre opens", _open),
+    Scene("sites are asked for, one by mistake", _request),
+    Scene("there is a newer image, and a new price", _change_the_offer, A_WHILE),
+    Scene("what was asked for is approved, and comes back with the new price", _approve),
+    Scene("the new plan is approved", _approve),
+    Scene("a site is released", _deploy(OLD_SITE)),
+    Scene("some of it is released anew", _deploy(NEW_SITE)),
+    Scene("it is rolled back", _roll_back),
+    Scene("a release without its page is refused", _deploy(WITHOUT_INDEX)),
+    Scene("the server stops", _sabotage(_stop), A_WHILE),
+    Scene("the server vanishes with its data", _sabotage(None), A_WHILE),
+    Scene("the edge forgets its routes", _lose_route, A_WHILE),
+    Scene("the isolation fails", _sabotage(_leak), A_WHILE),
+    Scene("the isolation is mended", _nothing, A_WHILE),
+    Scene("garbage lies about", _leave_garbage, timedelta(days=8)),
+    Scene("the sites are ended", _end),
+    Scene("their data has been kept long enough", _nothing, timedelta(days=31)),
+    Scene("the certificate runs out", _nothing, timedelta(days=60)),
+    Scene("the data centre closes", _close),
+)

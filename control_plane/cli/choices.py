@@ -49,3 +49,21 @@ def get_hosting(client: Client, hosting: str, agency: str = "") -> dict[str, Any
     """Return a hosting by name or id."""
     found: dict[str, Any] = client.get(f"/v1/hostings/{reference_of(client, hosting, agency)}")
     return found
+
+
+def pairs(said: list[str] | None) -> list[tuple[str, str]]:
+    """Read `name=value`, each. Raises: Stop."""
+    found = []
+    for one in said or ():
+        key, equals, value = one.partition("=")
+        if not equals or not key:
+            raise Stop(Code.USAGE, "pair_invalid", tr("{said} is not name=value", said=one))
+        found.append((key, value))
+    return found
+
+
+def scalar(text: str) -> str | int | bool:
+    """Return the value that a word on the command line stands for."""
+    if text in {"true", "false"}:
+        return text == "true"
+    return int(text) if text.isascii() and text.isdecimal() and not text.startswith("0") else text

@@ -11,9 +11,10 @@ from control_plane.cli.choices import (
     TimeoutOption,
     WaitOption,
     chosen_agency,
+    pairs,
+    scalar,
 )
 from control_plane.cli.client import Client, connect
-from control_plane.cli.exits import Code, Stop
 from control_plane.cli.following import follow_request
 from control_plane.cli.terminal import answer, facts, rows, say, tr
 
@@ -50,7 +51,7 @@ def create(  # one option a field of the wish
         "name": name,
         "blueprint": blueprint,
         "size": size,
-        "inputs": {key: _scalar(value) for key, value in _pairs(inputs)},
+        "inputs": {key: scalar(value) for key, value in pairs(inputs)},
         "reason": reason,
         **{key: value for key, value in optional.items() if value},
     }
@@ -153,19 +154,3 @@ def _decision(decision: dict[str, Any]) -> str:
     because = (decision.get("because") or {}).values()
     words = [decision["answer"], decision["decider"], decision["reason"], *because]
     return " · ".join(word for word in words if word)
-
-
-def _pairs(said: list[str] | None) -> list[tuple[str, str]]:
-    pairs = []
-    for one in said or ():
-        key, equals, value = one.partition("=")
-        if not equals or not key:
-            raise Stop(Code.USAGE, "pair_invalid", tr("{said} is not name=value", said=one))
-        pairs.append((key, value))
-    return pairs
-
-
-def _scalar(text: str) -> str | int | bool:
-    if text in {"true", "false"}:
-        return text == "true"
-    return int(text) if text.isascii() and text.isdecimal() and not text.startswith("0") else text

@@ -54,7 +54,7 @@ def apply(
     wait: WaitOption = False,
     timeout: TimeoutOption = LONGEST_S,
 ) -> None:
-    """Ask for what a tenant.yml declares and isn't there; applied again it asks for nothing.
+    """Ask for what a tenant.yml declares and isn't so; applied again it asks for nothing.
 
     All of the file is asked for, or nothing. With --wait it ends when all is as declared.
     """
@@ -123,7 +123,7 @@ def _show(found: dict[str, Any], *, is_plan: bool) -> None:
     rows(titles, [_cells(item, is_plan=is_plan) for item in found["items"]])
     for item in found["items"]:
         for one in item["differences"]:
-            say(_difference(item["name"], one))
+            say(_difference(item["name"], item["verdict"], one))
         if item.get("url") and item["status"] == "active":
             say(f"{item['name']}: {item['url']}")
     for one in found["undeclared"]:
@@ -155,7 +155,7 @@ def _show_sum(found: dict[str, Any], *, is_plan: bool) -> None:
 def _cells(item: dict[str, Any], *, is_plan: bool) -> list[object]:
     cost = item["plan"]["cost"]["per_month"] if item["plan"] else None
     decided_by = item["approved_by"]
-    if decided_by is None and item["verdict"] in {"create", "end"}:
+    if decided_by is None and item["verdict"] in {"create", "change", "end"}:
         decided_by = tr("an operator must") if is_plan else tr("waits for an operator")
     status = item["status"]
     return [item["name"], tr(item["verdict"]), status and tr(status), cost, decided_by]
@@ -164,6 +164,7 @@ def _cells(item: dict[str, Any], *, is_plan: bool) -> list[object]:
 def _sentence_of(item: dict[str, Any]) -> str:
     sentences = {
         "create": "{name}: asked for ({request}, {status})",
+        "change": "{name}: its change is asked for ({request}, {status})",
         "end": "{name}: its end is asked for ({request}, {status})",
         "unchanged": "{name}: as declared, nothing to ask for",
     }
@@ -172,7 +173,15 @@ def _sentence_of(item: dict[str, Any]) -> str:
     return tr(sentences[item["verdict"]], name=item["name"], **known)
 
 
-def _difference(name: str, one: dict[str, Any]) -> str:
+def _difference(name: str, verdict: str, one: dict[str, Any]) -> str:
+    if verdict == "change":
+        return tr(
+            "{name}: {field} goes from {present} to {wished}.",
+            name=name,
+            field=one["field"],
+            present=cell_of(one["present"]),
+            wished=cell_of(one["wished"]),
+        )
     return tr(
         "{name}: {field} is {present}, declared is {wished}; put into the file what there is,"
         " or end the hosting and ask anew.",

@@ -79,6 +79,53 @@ def request_ending(session: Session, kind: str, subject_id: str) -> bool:
     return _wake(session, kind, subject_id, changes)
 
 
+def revive_life(
+    session: Session, kind: str, subject_id: str, *, resting_at: str, step: str
+) -> bool:
+    """Let a life that winds down and rests go on at `step`, as if it had never been asked to end.
+
+    False, and nothing happens, if it is past that rest. A step of it that runs at this moment is
+    fenced: its outcome won't count.
+    """
+    now = database_now(session)
+    values = {
+        "step": step,
+        "ending_at": None,
+        "is_winding_down": False,
+        "entered_at": now,
+        "due_at": now,
+        "deadline_at": now + DEFAULT_DEADLINE,
+        "alerted_at": None,
+        "attempts": 0,
+        "why": None,
+        "lease_until": None,
+        "lease_holder": None,
+        "lease_counter": col(Life.lease_counter) + 1,
+        "signals": col(Life.signals) + 1,
+    }
+    row = (
+        session.connection()
+        .execute(
+            update(Life)
+            .where(
+                col(Life.kind) == kind,
+                col(Life.subject_id) == subject_id,
+                col(Life.state) == LifeState.LIVE,
+                col(Life.is_winding_down),
+                col(Life.step) == resting_at,
+            )
+            .values(**values)
+            .returning(col(Life.id))
+        )
+        .first()
+    )
+    if row is None:
+        return False
+    add_event(session, row[0], resting_at, "ending_revoked")
+    _ring(session, row[0])
+    return True
+
+
 def retry_life(session: Session, life_id: str) -> bool:
     """Let a stopped life try its step again. Was it stopped?"""
     now = database_now(session)

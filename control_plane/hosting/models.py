@@ -52,6 +52,11 @@ class Hosting(SQLModel, table=True):
     ended_at: datetime | None = moment(nullable=True)
     purge_after: datetime | None = moment(nullable=True)
     legal_hold: bool = False
+    # The wish to be closed; `status` says whether it is.
+    suspended_at: datetime | None = moment(nullable=True)
+    suspended_by: str | None = Field(default=None, max_length=64)
+    is_suspended_by_centre: bool = False
+    suspended_why: str = Field(default="", max_length=500)
 
 
 class Request(SQLModel, table=True):

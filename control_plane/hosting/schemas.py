@@ -10,6 +10,7 @@ from control_plane.hosting.models import Decision, Plan
 from control_plane.hosting.queries import HostingView, RequestView
 from control_plane.hosting.rules import (
     Answer,
+    Change,
     Difference,
     HostingStatus,
     Hostname,
@@ -113,6 +114,56 @@ class EndIn(In):
     )
 
     reason: Annotated[Reason, Field(min_length=1)]
+
+
+class ChangeIn(In):
+    """What shall be otherwise; what is left out stays as it is. `inputs` are all of them."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"size": "large", "reason": "The exam results are due"}]},
+    )
+
+    size: Slug | None = None
+    title: Title | None = None
+    inputs: Inputs | None = None
+    image: Literal["newest"] | None = None
+    reason: Reason = ""
+
+    def change(self, reference: str) -> Change:
+        """Return what is wished of a hosting."""
+        said = self.model_dump(exclude={"image"})
+        return Change(hosting=reference, newest_image=self.image is not None, **said)
+
+
+class RestoreIn(In):
+    """Why a hosting shall come back."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "Ended by mistake"}]}
+    )
+
+    reason: Reason = ""
+
+
+class SuspendIn(In):
+    """Why a hosting shall be closed; its agency reads it."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "Under investigation"}]}
+    )
+
+    reason: Annotated[Reason, Field(min_length=1)]
+
+
+class ResumeIn(In):
+    """Why a hosting shall be open again."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "Cleared up"}]}
+    )
+
+    reason: Reason = ""
 
 
 class CostOut(BaseModel):
@@ -266,6 +317,10 @@ class HostingOut(BaseModel):
     ended_at: datetime | None
     purge_after: datetime | None
     legal_hold: bool
+    suspended_at: datetime | None
+    suspended_by: str | None
+    suspended_why: str
+    is_suspended_by_centre: bool
 
     @classmethod
     def of(cls, view: HostingView) -> "HostingOut":

@@ -42,6 +42,7 @@ class Permission(StrEnum):
     HOSTING_READ = "hosting:read"
     HOSTING_REQUEST = "hosting:request"
     HOSTING_END = "hosting:end"
+    HOSTING_SUSPEND = "hosting:suspend"  # close and open again
     REQUEST_DECIDE = "request:decide"
     RELEASE_READ = "release:read"
     RELEASE_WRITE = "release:write"  # upload and deploy
@@ -72,6 +73,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     | {
         Permission.HOSTING_REQUEST,
         Permission.HOSTING_END,
+        Permission.HOSTING_SUSPEND,
         Permission.RELEASE_WRITE,
         Permission.MEMBER_WRITE,
         Permission.LEDGER_READ,
@@ -83,6 +85,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
         Permission.MEMBER_WRITE,
         Permission.BLUEPRINT_WRITE,
         Permission.REQUEST_DECIDE,
+        Permission.HOSTING_SUSPEND,
         Permission.OPERATION_READ,
         Permission.OPERATION_WRITE,
         Permission.LEDGER_READ,

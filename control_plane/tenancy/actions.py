@@ -166,35 +166,20 @@ def reserve(
     taken = {resource: sum(used[resource].values()) for resource in Resource}
     _refuse_over_quota(queries.quotas_of(session, agency_id), taken, amounts)
     _refuse_over_budget(session, agency, taken[Resource.COST], amounts.get(Resource.COST, 0))
-    now = clock.now()
-    present = {row.resource: row for row in queries.list_reservations(session, subject_id)}
-    for resource in Resource:
-        amount = amounts.get(resource, 0)
-        row = present.get(resource.value)
-        if row is None:
-            if not amount:
-                continue
-            row = Reservation(
-                id=new_id("rsv"),
-                agency_id=agency_id,
-                subject_id=subject_id,
-                resource=resource.value,
-                amount=amount,
-                state=ReservationState.HELD,
-                created_at=now,
-                changed_at=now,
-            )
-        row.amount, row.state, row.changed_at = amount, ReservationState.HELD, now
-        session.add(row)
-    session.flush()
-    _log(
-        session,
-        actor_id,
-        "reservation.held",
-        subject_id,
-        agency_id,
-        **{resource.value: amount for resource, amount in amounts.items()},
-    )
+    _hold(session, agency_id, subject_id, amounts, actor_id)
+
+
+def take_over(
+    session: Session, subject_id: str, amounts: Mapping[Resource, int], *, of: str, actor_id: str
+) -> None:
+    """Let a hosting have the amounts from now on, for which `of` held what it had not already.
+
+    Not checked against quota and budget again: what was held can't be refused any more.
+    """
+    present = queries.list_reservations(session, subject_id)
+    release_reservation(session, of, actor_id=actor_id)
+    _hold(session, present[0].agency_id, subject_id, amounts, actor_id)
+    commit_reservation(session, subject_id, actor_id=actor_id)
 
 
 def commit_reservation(session: Session, subject_id: str, *, actor_id: str = SYSTEM) -> None:
@@ -296,6 +281,44 @@ def ensure_region(session: Session, name: str, kind: RegionKind) -> Region:
     lives.start_life(session, REGION_LIFE, region.id)
     _log(session, SYSTEM, "region.added", region.id, None, name=name, kind=kind.value)
     return region
+
+
+def _hold(
+    session: Session,
+    agency_id: str,
+    subject_id: str,
+    amounts: Mapping[Resource, int],
+    actor_id: str,
+) -> None:
+    now = clock.now()
+    present = {row.resource: row for row in queries.list_reservations(session, subject_id)}
+    for resource in Resource:
+        amount = amounts.get(resource, 0)
+        row = present.get(resource.value)
+        if row is None:
+            if not amount:
+                continue
+            row = Reservation(
+                id=new_id("rsv"),
+                agency_id=agency_id,
+                subject_id=subject_id,
+                resource=resource.value,
+                amount=amount,
+                state=ReservationState.HELD,
+                created_at=now,
+                changed_at=now,
+            )
+        row.amount, row.state, row.changed_at = amount, ReservationState.HELD, now
+        session.add(row)
+    session.flush()
+    _log(
+        session,
+        actor_id,
+        "reservation.held",
+        subject_id,
+        agency_id,
+        **{resource.value: amount for resource, amount in amounts.items()},
+    )
 
 
 def _refuse_over_quota(

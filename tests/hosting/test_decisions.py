@@ -10,7 +10,7 @@ from control_plane.blueprints.models import Price
 from control_plane.engine.lives import find_life, list_events
 from control_plane.hosting import actions, queries
 from control_plane.hosting.models import Hosting, Request
-from control_plane.hosting.rules import HostingStatus, RequestStatus
+from control_plane.hosting.rules import Draft, HostingStatus, RequestStatus
 from control_plane.hostnames.models import Hostname
 from control_plane.identity.actions import grant_role
 from control_plane.identity.rules import Role
@@ -37,6 +37,10 @@ def approve(scene: Scene, request: dict[str, Any]) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     document: dict[str, Any] = answer.json()
     return document
+
+
+def _changed_plan(session: Session, request_id: str) -> Draft | None:
+    return queries.find_changed_plan(session, session.get_one(Request, request_id))
 
 
 def test_an_operator_approves_what_they_read(scene: Scene) -> None:
@@ -130,7 +134,7 @@ def test_a_price_that_rose_opens_the_decision_again(scene: Scene) -> None:
     request = approve(scene, submit(scene))
     _raise_price(scene, 20_000_000)
     with scene.db.begin() as session:
-        actions.reopen(session, "life:x", request["hosting"])
+        actions.reopen(session, "life:x", request["id"])
     shown = scene.operator.get(f"/v1/requests/{request['id']}").json()
     assert (shown["status"], shown["version"]) == ("submitted", 2)
     assert shown["plan"]["hash"] != request["plan"]["hash"]
@@ -141,7 +145,7 @@ def test_a_price_that_rose_opens_the_decision_again(scene: Scene) -> None:
     assert [decision["version"] for decision in again["decisions"]] == [1, 2]
     assert used(scene.db, scene.agency.id)[Resource.COST] == 20_000_000
     with scene.db.read() as session:
-        assert queries.find_changed_plan(session, request["hosting"]) is None
+        assert _changed_plan(session, request["id"]) is None
         life = find_life(session, "hosting", request["hosting"])
         assert life is not None
         assert "plan_changed" in [event.event for event in list_events(session, life.id)]
@@ -153,7 +157,7 @@ def test_a_raised_price_beyond_the_budget_is_refused_at_the_new_decision(scene: 
         tenancy.set_budget(session, SYSTEM, scene.agency.id, Money("IQD", 18_000_000))
     _raise_price(scene, 20_000_000)
     with scene.db.begin() as session:
-        actions.reopen(session, "life:x", request["hosting"])
+        actions.reopen(session, "life:x", request["id"])
     shown = scene.operator.get(f"/v1/requests/{request['id']}").json()
     answer = scene.operator.post(f"/v1/requests/{request['id']}/approve", approval(shown))
     assert (answer.status_code, answer.json()["code"]) == (409, "budget_exceeded")
@@ -177,10 +181,10 @@ def test_a_new_image_changes_the_plan_only_when_the_approved_one_is_gone(scene: 
             )
         )
     with scene.db.begin() as session:
-        assert queries.find_changed_plan(session, request["hosting"]) is None
+        assert _changed_plan(session, request["id"]) is None
         session.delete(session.get_one(RegionImage, (scene.region.id, IMAGE)))
         session.flush()
-        changed = queries.find_changed_plan(session, request["hosting"])
+        changed = _changed_plan(session, request["id"])
         assert changed is not None
         assert changed.body["image"] == newer
 
@@ -188,7 +192,7 @@ def test_a_new_image_changes_the_plan_only_when_the_approved_one_is_gone(scene: 
 def test_an_unchanged_plan_is_not_opened_again(scene: Scene) -> None:
     request = approve(scene, submit(scene))
     with scene.db.begin() as session:
-        actions.reopen(session, "life:x", request["hosting"])
+        actions.reopen(session, "life:x", request["id"])
         assert session.get_one(Request, request["id"]).status == RequestStatus.APPROVED
 
 

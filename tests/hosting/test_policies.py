@@ -41,7 +41,9 @@ def test_a_small_site_of_an_owner_is_approved() -> None:
         {"roles": frozenset()},
         {"price": Money("IQD", 13_698_631)},  # 10,000.000630 a month
         {"price": Money("USD", 1)},
-        {"kind": RequestKind.CHANGE},
+        {"kind": RequestKind.CHANGE, "size": "large"},
+        {"kind": RequestKind.CHANGE, "roles": frozenset({Role.DEVELOPER})},
+        {"kind": RequestKind.RESTORE, "roles": frozenset({Role.DEVELOPER})},
     ],
 )
 def test_anything_else_is_left_to_an_operator(changes: dict[str, Any]) -> None:
@@ -57,6 +59,11 @@ def test_the_limit_itself_is_within() -> None:
 def test_an_owner_ends_what_is_theirs() -> None:
     assert ask(kind=RequestKind.END, size="large").approves
     assert not ask(kind=RequestKind.END, roles=frozenset({Role.DEVELOPER})).approves
+
+
+def test_an_owner_changes_a_small_site_and_brings_back_what_was_approved_before() -> None:
+    assert ask(kind=RequestKind.CHANGE).decider_id == "policy:default/small-change"
+    assert ask(kind=RequestKind.RESTORE, size="large").decider_id == "policy:default/own-return"
 
 
 @pytest.mark.parametrize("form", list(cli.Form))

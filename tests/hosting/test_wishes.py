@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from control_plane.hosting import queries
 from control_plane.hosting.models import Hosting, Request
 from control_plane.hosting.rules import (
     HostingStatus,
     RequestKind,
+    RequestStatus,
     parse_tenant_document,
     parse_tenant_file,
 )
@@ -105,6 +107,23 @@ def test_a_plan_says_in_what_a_hosting_differs(quick_scene: Scene) -> None:
     ]
 
 
+def test_a_hosting_in_service_is_asked_to_become_as_declared_once(scene: Scene) -> None:
+    made = scene.owner.post("/v1/wishes/apply", a_file()).json()["items"][0]
+    put_into_service(scene, made["hosting"])
+    wished = a_file({"name": "website", "size": "large", "title": "Other"})
+    plan = scene.owner.post("/v1/wishes/plan", wished).json()
+    assert (plan["changed"], plan["items"][0]["verdict"]) == (1, "change")
+    assert plan["items"][0]["request"] is None
+    assert plan["cost"]["micros_per_hour"] == 20_000_000
+
+    first = scene.owner.post("/v1/wishes/apply", wished).json()
+    assert first["items"][0]["request"]["kind"] == "change"
+    again = scene.owner.post("/v1/wishes/apply", wished).json()
+    assert (again["changed"], again["items"][0]["verdict"]) == (0, "unchanged")
+    smaller = scene.owner.post("/v1/wishes/plan", a_file({"name": "website", "size": "small"}))
+    assert smaller.json()["items"][0]["verdict"] == "differs"  # one change at a time
+
+
 def test_another_tenant_or_region_is_a_difference(quick_scene: Scene) -> None:
     quick_scene.developer.post("/v1/wishes/apply", a_file())
     same = quick_scene.developer.post("/v1/wishes/apply", a_file(region="local"))
@@ -117,7 +136,9 @@ def put_into_service(scene: Scene, hosting_id: str) -> None:
     with scene.db.begin() as session:
         hosting = session.get_one(Hosting, hosting_id)
         hosting.status, hosting.active_at = HostingStatus.ACTIVE, clock.now()
-        session.add(hosting)
+        request = queries.get_create_request(session, hosting_id)
+        request.status = RequestStatus.FULFILLED
+        session.add_all([hosting, request])
 
 
 def test_a_hosting_declared_as_ended_is_asked_to_end_once(scene: Scene) -> None:
@@ -144,7 +165,8 @@ def test_an_end_that_waits_for_its_decision_is_not_asked_for_again(quick_scene: 
     both = a_person(quick_scene.api, Role.OWNER, quick_scene.agency)
     with quick_scene.db.begin() as session:
         request = session.get_one(Request, made["request"]["id"])
-        request.kind = RequestKind.END  # as if a policy left it to an operator
+        # As if a policy left it to an operator.
+        request.kind, request.status = RequestKind.END, RequestStatus.SUBMITTED
         session.add(request)
     answer = both.post("/v1/wishes/apply", a_file({"name": "website", "state": "ended"}))
     assert answer.json()["changed"] == 0

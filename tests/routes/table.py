@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from control_plane.engine.lives import pause_engine
+from control_plane.engine.lives import find_life, pause_engine
 from control_plane.hosting.models import Hosting, Plan, Request
-from control_plane.hosting.rules import HostingStatus, RequestStatus
+from control_plane.hosting.rules import LIFE, HostingStatus, RequestStatus
+from control_plane.hostnames import actions as hostnames
 from control_plane.identity.actions import TokenWish
 from control_plane.identity.rules import Role
 from control_plane.kit import clock
@@ -22,6 +23,7 @@ from control_plane.ledger import actions as ledger
 from control_plane.ledger.rules import SYSTEM
 from control_plane.releases.models import Deployment
 from control_plane.releases.rules import DeploymentStatus
+from control_plane.tenancy import actions as tenancy
 from control_plane.tenancy.models import Agency
 from tests.api import PLENTY, PLENTY_MICROS, Api, User, a_person, as_user
 from tests.offer import a_wish
@@ -131,6 +133,29 @@ def _files(place: Place) -> Any:
 
 def _a_name() -> str:
     return f"n{new_id('nam')[-12:]}"
+
+
+def _ended(place: Place) -> Any:
+    with place.api.db.begin() as session:
+        hosting = session.get_one(Hosting, place.filled["reference"])
+        hosting.status, hosting.ended_at = HostingStatus.ENDED, clock.now()
+        hosting.purge_after = clock.now() + timedelta(days=30)
+        hosting.live_deployment_id = hosting.wished_deployment_id
+        life = find_life(session, LIFE.kind, hosting.id)
+        assert life is not None
+        life.step, life.is_winding_down = "retain", True
+        session.add_all([hosting, life])
+        tenancy.release_reservation(session, hosting.id)
+        hostnames.release(session, SYSTEM, hosting.id)
+    return {"reason": "ended by mistake"}
+
+
+def _suspended(place: Place) -> Any:
+    with place.api.db.begin() as session:
+        hosting = session.get_one(Hosting, place.filled["reference"])
+        hosting.suspended_at = clock.now()
+        session.add(hosting)
+    return {"reason": "cleared up"}
 
 
 def _wishes(place: Place) -> Any:
@@ -266,6 +291,12 @@ TABLE: dict[str, Access] = {
     "GET /v1/hostings": Access(EVERYBODY, CENTRE, path="/v1/hostings?agency={slug}"),
     "GET /v1/hostings/{reference}": Access(EVERYBODY, CENTRE),
     "POST /v1/hostings/{reference}/end": Access("owner", "", body=_reason),
+    "POST /v1/hostings/{reference}/change": Access(
+        "developer owner", "", body=lambda _place: {"title": _a_name()}
+    ),
+    "POST /v1/hostings/{reference}/restore": Access("developer owner", "", body=_ended),
+    "POST /v1/hostings/{reference}/suspend": Access("owner operator", "operator", body=_reason),
+    "POST /v1/hostings/{reference}/resume": Access("owner operator", "operator", body=_suspended),
     "POST /v1/hostings/{reference}/deployments": Access(
         "developer owner", "", body=lambda place: {"release": _a_release(place)}
     ),

@@ -1,5 +1,6 @@
 """What is done with requests and hostings: one verb, one function."""
 
+from control_plane.hosting.actions.changing import submit_change, submit_restore
 from control_plane.hosting.actions.deciding import approve, reject, withdraw
 from control_plane.hosting.actions.deploying import (
     DeployWish,
@@ -7,6 +8,7 @@ from control_plane.hosting.actions.deploying import (
     deploy,
     roll_back,
 )
+from control_plane.hosting.actions.fulfilling import begin_change, reopen
 from control_plane.hosting.actions.living import (
     abandon,
     begin_building,
@@ -15,9 +17,9 @@ from control_plane.hosting.actions.living import (
     mark_ended,
     mark_failed,
     mark_purged,
+    mark_suspended,
     note_observed,
     quarantine,
-    reopen,
     restore_service,
     return_to_live,
 )
@@ -27,6 +29,7 @@ from control_plane.hosting.actions.submitting import (
     submit_create,
     submit_end,
 )
+from control_plane.hosting.actions.suspending import resume, suspend
 from control_plane.hosting.actions.terms import Terms, installed_policy
 from control_plane.hosting.actions.wishing import Granted, apply_wishes, plan_wishes
 
@@ -40,6 +43,7 @@ __all__ = [
     "apply_wishes",
     "approve",
     "begin_building",
+    "begin_change",
     "begin_ending",
     "deploy",
     "installed_policy",
@@ -47,6 +51,7 @@ __all__ = [
     "mark_ended",
     "mark_failed",
     "mark_purged",
+    "mark_suspended",
     "note_observed",
     "plan_wishes",
     "propose",
@@ -54,9 +59,13 @@ __all__ = [
     "reject",
     "reopen",
     "restore_service",
+    "resume",
     "return_to_live",
     "roll_back",
+    "submit_change",
     "submit_create",
     "submit_end",
+    "submit_restore",
+    "suspend",
     "withdraw",
 ]

@@ -1,15 +1,16 @@
 """Requests are decided on: by a person or a policy, on one version and one plan's hash."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from sqlmodel import Session
 
-from control_plane.blueprints import queries as blueprints
 from control_plane.engine import lives
 from control_plane.hosting import queries
+from control_plane.hosting.actions.fulfilling import begin_restoring, reopen
 from control_plane.hosting.actions.living import cancel
 from control_plane.hosting.actions.recording import set_hosting_status, set_request_status
+from control_plane.hosting.actions.reserving import needs_of, reserve_more
 from control_plane.hosting.models import Decision, Plan, Request
 from control_plane.hosting.rules import (
     ENDABLE,
@@ -18,17 +19,19 @@ from control_plane.hosting.rules import (
     Answer,
     HostingStatus,
     NotEndable,
+    NotRestorable,
     OwnRequest,
     PlanChanged,
     RequestKind,
     RequestStatus,
     Verdict,
 )
+from control_plane.hostnames import actions as hostnames
 from control_plane.identity.rules import Actor, Permission
 from control_plane.kit import clock
 from control_plane.kit.ids import new_id
+from control_plane.kit.money import Money
 from control_plane.tenancy import actions as tenancy
-from control_plane.tenancy.rules import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,9 @@ def _carry_out(session: Session, request: Request, plan: Plan, vote: _Vote) -> N
         return
     if request.version > 1:
         _reserve_anew(session, vote.decider_id, request, plan)
+    if request.kind == RequestKind.RESTORE:
+        _begin_restore(session, vote.decider_id, request)
+        return
     lives.signal_life(session, LIFE.kind, request.hosting_id)
 
 
@@ -173,13 +179,39 @@ def _begin_end(session: Session, actor_id: str, request: Request) -> None:
     lives.request_ending(session, LIFE.kind, hosting.id)
 
 
+def _begin_restore(session: Session, actor_id: str, request: Request) -> None:
+    if queries.find_changed_plan(session, request) is not None:
+        reopen(session, actor_id, request.id)
+        return
+    hosting = queries.get_hosting(session, request.hosting_id)
+    # The life is locked, and its destruction is a step of its own: at rest nothing is lost yet.
+    is_kept = lives.revive_life(
+        session, LIFE.kind, hosting.id, resting_at="retain", step="open_tenant"
+    )
+    if hosting.status != HostingStatus.ENDED or not is_kept:
+        raise NotRestorable(present=hosting.status)
+    begin_restoring(session, actor_id, request)
+
+
 def _reserve_anew(session: Session, actor_id: str, request: Request, plan: Plan) -> None:
     hosting = queries.get_hosting(session, request.hosting_id)
-    size = blueprints.get_blueprint(session, hosting.blueprint_version_id).size(hosting.size)
-    amounts = {**size.needs, Resource.COST: plan.micros_per_hour}
-    tenancy.reserve(session, request.agency_id, hosting.id, amounts, actor_id=actor_id)
+    before = queries.making_now(session, hosting)
+    price = Money(plan.currency, plan.micros_per_hour)
+    after = replace(before, size=plan.body["size"], price=price)
+    if request.kind == RequestKind.CHANGE:
+        reserve_more(session, request, before, after, actor_id)
+    else:
+        tenancy.reserve(session, request.agency_id, hosting.id, needs_of(after), actor_id=actor_id)
 
 
 def _let_go(session: Session, actor_id: str, request: Request) -> None:
-    if request.kind == RequestKind.CREATE:
-        cancel(session, actor_id, queries.get_hosting(session, request.hosting_id))
+    match RequestKind(request.kind):
+        case RequestKind.CREATE:
+            cancel(session, actor_id, queries.get_hosting(session, request.hosting_id))
+        case RequestKind.CHANGE:
+            tenancy.release_reservation(session, request.id, actor_id=actor_id)
+        case RequestKind.RESTORE:
+            tenancy.release_reservation(session, request.hosting_id, actor_id=actor_id)
+            hostnames.release(session, actor_id, request.hosting_id)
+        case RequestKind.END:
+            pass  # it goes on

@@ -11,8 +11,9 @@ from sqlmodel import Session
 from control_plane.engine import lives
 from control_plane.engine.models import LifeState
 from control_plane.hosting import queries
+from control_plane.hosting.actions.fulfilling import abandon_request, fulfil
 from control_plane.hosting.actions.recording import set_hosting_status, set_request_status
-from control_plane.hosting.models import Hosting, Plan, Request
+from control_plane.hosting.models import Hosting, Request
 from control_plane.hosting.rules import (
     LEAVING,
     LIFE,
@@ -47,43 +48,12 @@ def begin_building(session: Session, actor_id: str, hosting_id: str) -> None:
     session.add(hosting)
 
 
-def reopen(session: Session, actor_id: str, hosting_id: str) -> None:
-    """Have a plan that changed since its approval decided anew, in a new version.
-
-    What was reserved stays; the next approval reserves what the new plan costs. Does nothing if
-    the plan has not changed.
-    """
-    request = queries.lock_request(session, queries.get_create_request(session, hosting_id))
-    draft = queries.find_changed_plan(session, hosting_id)
-    if draft is None or request.status != _R.APPROVED:
-        return
-    before = queries.get_plan(session, request).hash
-    request.version += 1
-    session.add(
-        Plan(
-            request_id=request.id,
-            version=request.version,
-            hash=draft.hash,
-            body=draft.body,
-            currency=draft.price.currency,
-            micros_per_hour=draft.price.micros,
-            created_at=clock.now(),
-        )
-    )
-    set_request_status(
-        session, actor_id, request, _R.SUBMITTED, plan_hash=draft.hash, plan_hash_before=before
-    )
-    life = lives.find_life(session, LIFE.kind, hosting_id)
-    if life is not None:
-        lives.add_event(session, life.id, life.step, "plan_changed", {"version": request.version})
-
-
 def mark_active(
     session: Session, actor_id: str, hosting_id: str, *, deployment_id: str, generation: int
 ) -> None:
     """Write that this generation was seen through the edge, with this deployment's nonce.
 
-    Commits the reservations, fulfils the request, marks the hostname as serving.
+    Fulfils the requests that wished for it, with what they reserved; the hostname is served.
     """
     hosting = queries.get_hosting(session, hosting_id)
     if hosting.status in LEAVING:
@@ -95,11 +65,8 @@ def mark_active(
     session.add(hosting)
     if hosting.status != _H.ACTIVE:
         set_hosting_status(session, actor_id, hosting, _H.ACTIVE, deployment=deployment_id)
-    tenancy.commit_reservation(session, hosting_id, actor_id=actor_id)
     hostnames.mark_serving(session, actor_id, hosting_id)
-    request = queries.find_open_request(session, hosting_id, RequestKind.CREATE)
-    if request is not None and request.status == _R.APPROVED:
-        set_request_status(session, actor_id, request, _R.FULFILLED)
+    fulfil(session, actor_id, hosting_id)
 
 
 def note_observed(
@@ -124,6 +91,17 @@ def return_to_live(session: Session, hosting_id: str, given_up: str) -> None:
     if hosting.wished_deployment_id == given_up:
         hosting.wished_deployment_id = hosting.live_deployment_id
         session.add(hosting)
+
+
+def mark_suspended(session: Session, actor_id: str, hosting_id: str, generation: int) -> None:
+    """Write that it is closed as this generation wished: visitors were seen to get the page."""
+    hosting = queries.get_hosting(session, hosting_id)
+    if hosting.status in LEAVING:
+        return
+    hosting.observed_at, hosting.observed_generation = clock.now(), generation
+    session.add(hosting)
+    if hosting.status != _H.SUSPENDED:
+        set_hosting_status(session, actor_id, hosting, _H.SUSPENDED, reason=hosting.suspended_why)
 
 
 def quarantine(session: Session, actor_id: str, hosting_id: str, reached: Sequence[str]) -> None:
@@ -163,7 +141,8 @@ def begin_ending(session: Session, actor_id: str, hosting_id: str) -> None:
     hosting = queries.get_hosting(session, hosting_id)
     if hosting.status in {_H.CANCELLED, _H.ENDED, _H.PURGED}:
         return
-    _abandon_request(session, actor_id, hosting_id, RequestKind.CREATE)
+    for kind in set(RequestKind) - {RequestKind.END}:
+        abandon_request(session, actor_id, hosting_id, kind)
     cancel_unfinished(session, actor_id, hosting_id)
     if hosting.status != _H.ENDING:
         set_hosting_status(session, actor_id, hosting, _H.ENDING)
@@ -215,20 +194,12 @@ def abandon(session: Session, actor_id: str, hosting_id: str, reason: str) -> No
     lives.signal_life(session, LIFE.kind, hosting_id)
     hosting = queries.get_hosting(session, hosting_id)
     for kind in RequestKind:
-        _abandon_request(session, actor_id, hosting_id, kind, reason)
+        abandon_request(session, actor_id, hosting_id, kind, reason)
     if tenancy_queries.find_allocation(session, hosting_id) is None:  # so nothing was made
         cancel(session, actor_id, hosting)
     else:
         set_hosting_status(session, actor_id, hosting, _H.ENDING, reason=reason)
     lives.request_ending(session, LIFE.kind, hosting_id)
-
-
-def _abandon_request(
-    session: Session, actor_id: str, hosting_id: str, kind: RequestKind, reason: str = ""
-) -> None:
-    request = queries.find_open_request(session, hosting_id, kind)
-    if request is not None:
-        set_request_status(session, actor_id, request, _R.ABANDONED, reason=reason)
 
 
 def _retention(session: Session, request: Request | None) -> timedelta:

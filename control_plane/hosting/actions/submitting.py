@@ -10,9 +10,9 @@ from control_plane.blueprints.models import BlueprintVersion
 from control_plane.blueprints.rules import check_inputs
 from control_plane.engine import lives
 from control_plane.hosting import queries
-from control_plane.hosting.actions.deciding import approve_by_policy
+from control_plane.hosting.actions.filing import add_request, decide_by_policy
 from control_plane.hosting.actions.terms import Terms
-from control_plane.hosting.models import Hosting, Plan, Request
+from control_plane.hosting.models import Hosting, Request
 from control_plane.hosting.rules import (
     ENDABLE,
     LIFE,
@@ -24,14 +24,10 @@ from control_plane.hosting.rules import (
     NewHosting,
     NotEndable,
     Placement,
-    Question,
     RegionUnknown,
     RegionUnnamed,
     RequestKind,
     RequestOpen,
-    RequestStatus,
-    Verdict,
-    judge,
     new_create_plan,
     new_end_plan,
 )
@@ -113,10 +109,10 @@ def submit_create(session: Session, actor: Actor, wish: NewHosting, terms: Terms
     hosting.wished_deployment_id = deployment.id
     session.add(hosting)
     lives.start_life(session, LIFE, hosting.id, agency.id)
-    request = _add_request(
+    request = add_request(
         session, actor, hosting, (RequestKind.CREATE, wish.reason, _plain(wish)), proposal.draft
     )
-    _decide_by_policy(session, actor, request, proposal.making.price, terms)
+    decide_by_policy(session, actor, request, proposal.making.price, terms)
     return request
 
 
@@ -136,8 +132,8 @@ def submit_end(
     saves = Money(plan.currency, plan.micros_per_hour) if plan else Money("IQD", 0)
     place = queries.placement_of(session, hosting)
     draft = new_end_plan(place, saves, terms.retention_days)
-    request = _add_request(session, actor, hosting, (RequestKind.END, reason, {}), draft)
-    _decide_by_policy(session, actor, request, draft.price, terms)
+    request = add_request(session, actor, hosting, (RequestKind.END, reason, {}), draft)
+    decide_by_policy(session, actor, request, draft.price, terms)
     return request
 
 
@@ -186,82 +182,6 @@ def _add_hosting(session: Session, actor: Actor, wish: NewHosting, proposal: Pro
         payload={"name": hosting.name, "tenant": tenant.id, "region": proposal.region.id},
     )
     return hosting
-
-
-def _add_request(
-    session: Session,
-    actor: Actor,
-    hosting: Hosting,
-    wanted: tuple[RequestKind, str, dict[str, Any]],
-    draft: Draft,
-) -> Request:
-    kind, reason, wish = wanted
-    now = clock.now()
-    request = Request(
-        id=new_id("req"),
-        agency_id=hosting.agency_id,
-        hosting_id=hosting.id,
-        kind=kind,
-        status=RequestStatus.SUBMITTED,
-        wish=wish,
-        reason=reason,
-        submitted_by=actor.person_id,
-        submitted_at=now,
-    )
-    session.add(request)
-    session.flush()
-    session.add(
-        Plan(
-            request_id=request.id,
-            version=request.version,
-            hash=draft.hash,
-            body=draft.body,
-            currency=draft.price.currency,
-            micros_per_hour=draft.price.micros,
-            created_at=now,
-        )
-    )
-    session.flush()
-    ledger.append(
-        session,
-        actor_id=actor.person_id,
-        action="request.submitted",
-        subject_id=request.id,
-        agency_id=request.agency_id,
-        payload={
-            "kind": kind.value,
-            "hosting": hosting.id,
-            "plan_hash": draft.hash,
-            "reason": reason,
-        },
-    )
-    return request
-
-
-def _decide_by_policy(
-    session: Session, actor: Actor, request: Request, price: Money, terms: Terms
-) -> None:
-    verdict = _verdict(session, actor, request, price, terms)
-    said = {"rule": verdict.decider_id, "because": verdict.because.model_dump()}
-    request.wish = {**request.wish, "policy": said}  # a new value: a changed one isn't noticed
-    session.add(request)
-    if verdict.approves:
-        approve_by_policy(session, request, verdict)
-
-
-def _verdict(
-    session: Session, actor: Actor, request: Request, price: Money, terms: Terms
-) -> Verdict:
-    hosting = queries.get_hosting(session, request.hosting_id)
-    names = queries.list_blueprint_names(session, {hosting.blueprint_version_id})
-    question = Question(
-        kind=RequestKind(request.kind),
-        blueprint=names[hosting.blueprint_version_id],
-        size=hosting.size,
-        roles=actor.agency_roles.get(request.agency_id, frozenset()),
-        price=price,
-    )
-    return judge(terms.policy, question)
 
 
 def _plain(wish: NewHosting) -> dict[str, Any]:

@@ -15,17 +15,23 @@ from control_plane.blueprints.rules import (
     check_inputs,
 )
 from control_plane.hosting import queries
+from control_plane.hosting.actions.changing import submit_change
 from control_plane.hosting.actions.submitting import submit_create, submit_end
 from control_plane.hosting.actions.terms import Terms
 from control_plane.hosting.models import Hosting, Request
 from control_plane.hosting.rules import (
+    CHANGEABLE,
     GONE,
+    Change,
     Difference,
+    DiskCannotShrink,
     HostingDiffers,
     HostingStatus,
     NewHosting,
+    NotChangeable,
     RegionUnknown,
     RegionUnnamed,
+    RequestKind,
     RequestOpen,
     TenantFile,
     WishedHosting,
@@ -55,6 +61,7 @@ _OF_THE_FILE: dict[type[Problem], str] = {
 _OF_THE_HOSTING: dict[type[Problem], str] = {
     BlueprintUnknown: "blueprint",
     SizeUnknown: "size",
+    DiskCannotShrink: "size",
     PriceUnknown: "size",
     HostnameForeign: "hostname",
     HostnameLookalike: "hostname",
@@ -86,25 +93,26 @@ def plan_wishes(session: Session, actor: Actor, file: TenantFile, terms: Terms) 
     """
     agency = tenancy.get_agency_for(session, actor, file.agency, Permission.HOSTING_REQUEST)
     granted: dict[str, Granted] = {}
-    # What ends comes first, and in one order for everybody: its life is locked before the agency,
-    # as its own steps do, so that nobody waits in a circle.
+    # What is there comes first, and in one order for everybody: its life is locked before the
+    # agency, as its own steps do, so that nobody waits in a circle.
     for index, wished in sorted(enumerate(file.hostings), key=lambda item: item[1].name):
-        if wished.state == "ended":
-            with _pointing_at(index):
-                granted[wished.name] = _end(session, actor, (file, wished), terms)
+        with _pointing_at(index):
+            there = _look(session, actor, (file, wished), terms)
+        if there is not None:
+            granted[wished.name] = there
     tenancy.lock_agency(session, agency.id)
     for index, wished in enumerate(file.hostings):
-        if wished.state == "active":
+        if wished.name not in granted:
             with _pointing_at(index):
                 granted[wished.name] = _create(session, actor, (file, wished), terms)
     return [granted[wished.name] for wished in file.hostings]
 
 
 def apply_wishes(session: Session, actor: Actor, file: TenantFile, terms: Terms) -> list[Granted]:
-    """Ask for every declared hosting that isn't there, and for the end of those that shall not be.
+    """Ask for all that is declared and isn't so: to be made, to be otherwise, to end.
 
-    All of it or nothing; applied again it asks for nothing. Raises: what `submit_create` and
-    `submit_end` do, and HostingDiffers.
+    All of it or nothing; applied again it asks for nothing. Raises: what `submit_create`,
+    `submit_change` and `submit_end` do, and HostingDiffers.
     """
     granted = plan_wishes(session, actor, file, terms)
     for index, one in enumerate(granted):
@@ -113,6 +121,45 @@ def apply_wishes(session: Session, actor: Actor, file: TenantFile, terms: Terms)
             with _pointing_at(index):
                 raise HostingDiffers(name=one.wished.name, fields=fields, hosting=one.hosting.id)
     return granted
+
+
+def _look(
+    session: Session, actor: Actor, wish: tuple[TenantFile, WishedHosting], terms: Terms
+) -> Granted | None:
+    """Ask for what is there to end, or to be otherwise; None if it has to be made."""
+    file, wished = wish
+    if wished.state == "ended":
+        return _end(session, actor, wish, terms)
+    present = queries.find_hosting(session, f"{file.agency}:{wished.name}")
+    if present is None or present.status in GONE:
+        return None
+    before = HostingStatus(present.status)
+    differences = tuple(_compare(session, present, wish, terms))
+    if not differences or _is_asked_for(session, present, differences):
+        return Granted(wished, WishVerdict.UNCHANGED, present, before)
+    if not {difference.field for difference in differences} <= CHANGEABLE:
+        return Granted(wished, WishVerdict.DIFFERS, present, before, differences=differences)
+    change = Change(
+        present.id,
+        size=wished.size,
+        title=wished.title,
+        inputs=wished.inputs,
+        reason=file.reason,
+    )
+    try:
+        request = submit_change(session, actor, change, terms)
+    except (NotChangeable, RequestOpen):
+        return Granted(wished, WishVerdict.DIFFERS, present, before, differences=differences)
+    return Granted(wished, WishVerdict.CHANGE, present, before, request, differences)
+
+
+def _is_asked_for(session: Session, present: Hosting, differences: tuple[Difference, ...]) -> bool:
+    """Whether an open request changes it to exactly what is wished."""
+    request = queries.find_open_request(session, present.id, RequestKind.CHANGE)
+    if request is None:
+        return False
+    body = queries.get_plan(session, request).body
+    return all(body.get(one.field) == one.wished for one in differences)
 
 
 def _end(
@@ -137,12 +184,6 @@ def _create(
     session: Session, actor: Actor, wish: tuple[TenantFile, WishedHosting], terms: Terms
 ) -> Granted:
     file, wished = wish
-    present = queries.find_hosting(session, f"{file.agency}:{wished.name}")
-    if present is not None and present.status not in GONE:
-        differences = tuple(_compare(session, present, wish, terms))
-        verdict = WishVerdict.DIFFERS if differences else WishVerdict.UNCHANGED
-        before = HostingStatus(present.status)
-        return Granted(wished, verdict, present, before, differences=differences)
     new = NewHosting(
         agency=file.agency,
         name=wished.name,

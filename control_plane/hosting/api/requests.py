@@ -16,7 +16,6 @@ from control_plane.hosting.rules import (
 )
 from control_plane.hosting.schemas import (
     ApproveIn,
-    EndIn,
     HostingDetailOut,
     HostingOut,
     RejectIn,
@@ -45,23 +44,22 @@ router = APIRouter(prefix="/v1", tags=["hosting"])
 
 Reader = Annotated[Actor, may(Permission.HOSTING_READ)]
 Requester = Annotated[Actor, may(Permission.HOSTING_REQUEST)]
-Ender = Annotated[Actor, may(Permission.HOSTING_END)]
 Decider = Annotated[Actor, may(Permission.REQUEST_DECIDE)]
 OfAgency = Annotated[str | None, Query(max_length=40, description="Only of this agency")]
 
 
 @router.post("/requests", status_code=202)
-def submit_request(
+def submitshow(
     desk: DeskDep, actor: Requester, http: HttpRequest, response: Response, body: RequestIn
 ) -> RequestDetailOut:
     """Ask for a new hosting; the policy may approve it at once."""
 
     def act(session: Session) -> RequestDetailOut:
         request = actions.submit_create(session, actor, body.wish(), terms_of(desk))
-        return _request(session, request)
+        return show(session, request)
 
     made = desk.once(http, actor, body, act)
-    _point_to(response, made)
+    point_to(response, made)
     return made
 
 
@@ -84,27 +82,25 @@ def list_requests(  # each is one thing that the framework gives
 
 
 @router.get("/requests/{request_id}")
-def show_request(
-    desk: DeskDep, actor: Reader, response: Response, request_id: str
-) -> RequestDetailOut:
+def showshow(desk: DeskDep, actor: Reader, response: Response, request_id: str) -> RequestDetailOut:
     """Show a request with its plan, its cost, all decisions, and what remains to its agency."""
     with desk.reading() as session:
         request = queries.get_request_for(session, actor, request_id, Permission.HOSTING_READ)
-        shown = _request(session, request)
+        shown = show(session, request)
     desk.note_read(actor, "request.read", request.id, request.agency_id)
     set_tag(response, _version(request))
     return shown
 
 
 @router.post("/requests/{request_id}/approve")
-def approve_request(
+def approveshow(
     desk: DeskDep, actor: Decider, http: HttpRequest, request_id: str, body: ApproveIn
 ) -> RequestDetailOut:
     """Approve exactly the plan whose hash is sent; nobody approves what they asked for."""
 
     def act(session: Session) -> RequestDetailOut:
         _match(session, actor, http, request_id)
-        return _request(
+        return show(
             session, actions.approve(session, actor, request_id, body.plan_hash, body.reason)
         )
 
@@ -112,14 +108,14 @@ def approve_request(
 
 
 @router.post("/requests/{request_id}/reject")
-def reject_request(
+def rejectshow(
     desk: DeskDep, actor: Decider, http: HttpRequest, request_id: str, body: RejectIn
 ) -> RequestDetailOut:
     """Say no, and why; what was reserved and claimed is free again."""
 
     def act(session: Session) -> RequestDetailOut:
         _match(session, actor, http, request_id)
-        return _request(
+        return show(
             session, actions.reject(session, actor, request_id, body.reason, body.plan_hash)
         )
 
@@ -127,14 +123,14 @@ def reject_request(
 
 
 @router.post("/requests/{request_id}/withdraw")
-def withdraw_request(
+def withdrawshow(
     desk: DeskDep, actor: Requester, http: HttpRequest, request_id: str, body: WithdrawIn
 ) -> RequestDetailOut:
     """Take a request of one's agency back that nobody has decided on."""
 
     def act(session: Session) -> RequestDetailOut:
         _match(session, actor, http, request_id)
-        return _request(session, actions.withdraw(session, actor, request_id, body.reason))
+        return show(session, actions.withdraw(session, actor, request_id, body.reason))
 
     return desk.once(http, actor, body, act)
 
@@ -164,33 +160,10 @@ def show_hosting(
     """Show a hosting by its id or as `agency:name`."""
     with desk.reading() as session:
         hosting = queries.get_hosting_for(session, actor, reference, Permission.HOSTING_READ)
-        shown = _hosting(session, hosting)
+        shown = show_whole(session, hosting)
     desk.note_read(actor, "hosting.read", hosting.id, hosting.agency_id)
     set_tag(response, hosting.generation)
     return shown
-
-
-@router.post("/hostings/{reference}/end", status_code=202)
-def end_hosting(  # each is one thing that the framework gives
-    desk: DeskDep,
-    actor: Ender,
-    http: HttpRequest,
-    response: Response,
-    reference: str,
-    body: EndIn,
-) -> RequestDetailOut:
-    """Ask for a hosting's end: out of service when approved, destroyed after its time."""
-
-    def act(session: Session) -> RequestDetailOut:
-        if "if-match" in http.headers:
-            hosting = queries.get_hosting_for(session, actor, reference, Permission.HOSTING_END)
-            require_match(http.headers.get("if-match"), hosting.generation)
-        request = actions.submit_end(session, actor, reference, body.reason, terms_of(desk))
-        return _request(session, request)
-
-    made = desk.once(http, actor, body, act)
-    _point_to(response, made)
-    return made
 
 
 def terms_of(desk: Desk) -> actions.Terms:
@@ -233,11 +206,13 @@ def _version(request: Request) -> str:
     return f"{request.version}-{request.status}"
 
 
-def _point_to(response: Response, made: RequestDetailOut) -> None:
+def point_to(response: Response, made: RequestDetailOut) -> None:
+    """Say where a request that was made is found."""
     response.headers["Location"] = f"/v1/requests/{made.id}"
 
 
-def _request(session: Session, request: Request) -> RequestDetailOut:
+def show(session: Session, request: Request) -> RequestDetailOut:
+    """Show a request with all that belongs to it."""
     agency = session.get_one(Agency, request.agency_id)
     return RequestDetailOut.whole(
         queries.view_requests(session, [request])[0],
@@ -246,7 +221,8 @@ def _request(session: Session, request: Request) -> RequestDetailOut:
     )
 
 
-def _hosting(session: Session, hosting: Hosting) -> HostingDetailOut:
+def show_whole(session: Session, hosting: Hosting) -> HostingDetailOut:
+    """Show a hosting with all that belongs to it."""
     place = queries.placement_of(session, hosting)
     pending = queries.find_open_request(session, hosting.id)
     return HostingDetailOut(

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from control_plane.hosting import actions, queries
 from control_plane.hosting.api.requests import remaining_of, terms_of
-from control_plane.hosting.rules import HostingStatus, RequestStatus, TenantFile, WishVerdict
+from control_plane.hosting.rules import HostingStatus, RequestStatus, TenantFile
 from control_plane.hosting.schemas import (
     CostOut,
     DifferenceOut,
@@ -70,18 +70,20 @@ def _wishes(
             for one in present
             if one.name not in declared
         ],
-        cost=CostOut.of(agency.currency, sum(_micros(item, WishVerdict.CREATE) for item in items)),
-        saves=CostOut.of(agency.currency, sum(_micros(item, WishVerdict.END) for item in items)),
+        cost=CostOut.of(agency.currency, sum(max(0, _more(item)) for item in items)),
+        saves=CostOut.of(agency.currency, sum(max(0, -_more(item)) for item in items)),
         remaining=remaining_of(session, agency),
     )
 
 
-def _micros(item: WishOut, verdict: WishVerdict) -> int:
-    if item.plan is None or item.verdict != verdict:
+def _more(item: WishOut) -> int:
+    """Return the micro-units an hour by which a wish makes an agency's hostings dearer."""
+    if item.plan is None:
         return 0
-    part = "cost" if verdict == WishVerdict.CREATE else "saves"
-    micros: int = item.plan.body[part]["micros_per_hour"]
-    return micros
+    body = item.plan.body
+    before = body.get("before") or body.get("saves") or {"micros_per_hour": 0}
+    more: int = body["cost"]["micros_per_hour"] - before["micros_per_hour"]
+    return more
 
 
 def _wish(session: Session, granted: actions.Granted) -> WishOut:

@@ -6,20 +6,15 @@ from datetime import datetime
 
 from sqlmodel import Session, col, func, select
 
-from control_plane.blueprints import queries as blueprints
-from control_plane.hosting.models import Decision, Hosting, Plan, Request
+from control_plane.hosting.models import Decision, Hosting, Request
 from control_plane.hosting.rules import (
     GONE,
     OPEN,
-    Draft,
-    Making,
     Placement,
     RequestKind,
-    new_create_plan,
 )
 from control_plane.hostnames import queries as hostnames
 from control_plane.identity.rules import Actor, NotFound, Permission
-from control_plane.kit import clock
 from control_plane.kit.ids import is_id
 from control_plane.kit.pagination import Page, decode_cursor, page_of
 from control_plane.tenancy import queries as tenancy
@@ -195,25 +190,6 @@ def find_end_request(session: Session, hosting_id: str) -> Request | None:
     return session.exec(query.order_by(col(Request.id).desc()).limit(1)).first()
 
 
-def get_plan(session: Session, request: Request) -> Plan:
-    """Return the plan of the request's present version."""
-    return session.get_one(Plan, (request.id, request.version))
-
-
-def find_latest_plan(session: Session, hosting_id: str) -> Plan | None:
-    """Return the present plan by which a hosting is made."""
-    query = (
-        select(Plan)
-        .join(Request, col(Request.id) == col(Plan.request_id))
-        .where(
-            col(Request.hosting_id) == hosting_id,
-            col(Request.kind) == RequestKind.CREATE,
-            col(Plan.version) == col(Request.version),
-        )
-    )
-    return session.exec(query).first()
-
-
 def list_decisions(session: Session, request_id: str) -> Sequence[Decision]:
     """Return all decisions on a request, the first first."""
     query = select(Decision).where(col(Decision.request_id) == request_id)
@@ -240,24 +216,3 @@ def find_image(session: Session, region_id: str, family: str) -> RegionImage | N
         col(RegionImage.is_current),
     )
     return session.exec(query.order_by(col(RegionImage.first_seen_at).desc()).limit(1)).first()
-
-
-def find_changed_plan(session: Session, hosting_id: str) -> Draft | None:
-    """Return what would be made of a new hosting now, or None if that is what was approved.
-
-    The blueprint's version stays that of the request, and the image as long as the region has it;
-    the price may have changed meanwhile.
-    """
-    hosting = get_hosting(session, hosting_id)
-    approved = get_plan(session, get_create_request(session, hosting_id))
-    blueprint = blueprints.get_blueprint(session, hosting.blueprint_version_id)
-    image: str = approved.body["image"]
-    if session.get(RegionImage, (hosting.region_id, image)) is None:
-        newest = find_image(session, hosting.region_id, blueprint.image)
-        image = newest.digest if newest is not None else image
-    price = blueprints.price_at(
-        session, blueprint.name, hosting.size, approved.currency, clock.now()
-    )
-    making = Making(blueprint, hosting.size, hosting.inputs, image, price)
-    draft = new_create_plan(placement_of(session, hosting), making)
-    return None if draft.hash == approved.hash else draft

@@ -7,7 +7,7 @@ from sqlmodel import Session, col, select
 
 from control_plane.blueprints.models import BlueprintVersion
 from control_plane.hosting.models import Hosting, Plan, Request
-from control_plane.hosting.rules import RequestKind
+from control_plane.hosting.queries.plans import is_in_force
 from control_plane.hostnames import queries as hostnames
 from control_plane.tenancy import queries as tenancy
 
@@ -65,13 +65,9 @@ def view_hostings(session: Session, hostings: Sequence[Hosting]) -> list[Hosting
     query = (
         select(Request.hosting_id, Plan)
         .join(Request, col(Request.id) == col(Plan.request_id))
-        .where(
-            col(Request.hosting_id).in_(ids),
-            col(Request.kind) == RequestKind.CREATE,
-            col(Plan.version) == col(Request.version),
-        )
+        .where(col(Request.hosting_id).in_(ids), *is_in_force())
     )
-    plans = dict(session.exec(query).all())
+    plans = dict(session.exec(query.order_by(col(Request.id))).all())  # the newest counts
     return [
         HostingView(
             hosting,

@@ -53,7 +53,6 @@ class Making:
 def new_create_plan(place: Placement, making: Making) -> Draft:
     """Return the plan of a new hosting."""
     blueprint = making.blueprint
-    size = blueprint.size(making.size)
     body = {
         **_head(RequestKind.CREATE, place),
         "blueprint": {"name": blueprint.name, "digest": blueprint.digest},
@@ -62,14 +61,7 @@ def new_create_plan(place: Placement, making: Making) -> Draft:
         "image": making.image,
         "make": [
             {"what": "tenant", "name": place.tenant, "unless_there": True},
-            {
-                "what": "server",
-                "name": place.hosting,
-                "memory_mib": size.memory_mib,
-                "cpu_millis": size.cpu_millis,
-                "pids": size.pids,
-                "disk_mib": size.disk_mib,
-            },
+            {"what": "server", "name": place.hosting, **_server(making)},
             {"what": "hostname", "name": place.hostname},
             {"what": "deployment", "number": 0},
         ],
@@ -102,6 +94,67 @@ def new_end_plan(place: Placement, saves: Money, retention_days: int) -> Draft:
     return Draft(body, nothing)
 
 
+def new_change_plan(
+    place: Placement, before: Making, after: Making, titles: tuple[str, str]
+) -> Draft:
+    """Return the plan of a change; `titles` are those before and after.
+
+    What is not named under `change` stays as it is, and so does all content.
+    """
+    change: list[dict[str, Any]] = []
+    if before.size != after.size:
+        change.append(
+            {
+                "what": "server",
+                "name": place.hosting,
+                "from": _server(before),
+                "to": _server(after),
+            }
+        )
+    pairs = {
+        "inputs": (dict(before.inputs), dict(after.inputs)),
+        "image": (before.image, after.image),
+        "title": titles,
+    }
+    change += [
+        {"what": what, "name": place.hosting, "from": old, "to": new}
+        for what, (old, new) in pairs.items()
+        if old != new
+    ]
+    body = {
+        **_head(RequestKind.CHANGE, place),
+        "blueprint": {"name": after.blueprint.name, "digest": after.blueprint.digest},
+        "size": after.size,
+        "inputs": dict(after.inputs),
+        "image": after.image,
+        "title": titles[1],
+        "make": [],
+        "change": change,
+        "destroy": [],
+        "egress": [],
+        "cost": _cost(after.price),
+        "before": _cost(before.price),
+    }
+    return Draft(body, after.price)
+
+
+def new_restore_plan(place: Placement, making: Making) -> Draft:
+    """Return the plan by which what has ended comes back, with the content it had."""
+    body = {
+        **_head(RequestKind.RESTORE, place),
+        "blueprint": {"name": making.blueprint.name, "digest": making.blueprint.digest},
+        "size": making.size,
+        "inputs": dict(making.inputs),
+        "image": making.image,
+        "make": [{"what": "hostname", "name": place.hostname}],
+        "change": [{"what": "server", "name": place.hosting, "to": "running"}],
+        "destroy": [],
+        "egress": [],
+        "cost": _cost(making.price),
+    }
+    return Draft(body, making.price)
+
+
 def per_month(price: Money) -> Money:
     """Return what a price per hour comes to in a month, exactly."""
     return price.times(HOURS_PER_MONTH)
@@ -120,6 +173,16 @@ def _head(kind: RequestKind, place: Placement) -> dict[str, Any]:
         "region": place.region,
         "tenant": place.tenant,
         "hosting": place.hosting,
+    }
+
+
+def _server(making: Making) -> dict[str, int]:
+    size = making.blueprint.size(making.size)
+    return {
+        "memory_mib": size.memory_mib,
+        "cpu_millis": size.cpu_millis,
+        "pids": size.pids,
+        "disk_mib": size.disk_mib,
     }
 
 

@@ -77,6 +77,73 @@ class NotEndable(Problem):
     mend: ClassVar[str] = "If it waits for a decision, withdraw its request; else it is over."
 
 
+class NotChangeable(Problem):
+    """Only what is in service can be changed."""
+
+    code: ClassVar[str] = "hosting_not_changeable"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "A hosting that is {present} can't be changed"
+    mend: ClassVar[str] = "Wait until it is active, or ask the data centre if it isn't."
+
+
+class NothingToChange(Problem):
+    """What is wished is what there is."""
+
+    code: ClassVar[str] = "nothing_to_change"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The hosting is as wished already"
+    mend: ClassVar[str] = "Say what shall be otherwise: its size, title, inputs or image."
+
+
+class DiskCannotShrink(Problem):
+    """A smaller size would cut off what is stored."""
+
+    code: ClassVar[str] = "disk_cannot_shrink"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The size {size} has a smaller disk than the hosting has now"
+    mend: ClassVar[str] = (
+        "Choose a size with at least {from_mib} MiB of disk, or release to a new hosting."
+    )
+
+
+class NotSuspendable(Problem):
+    """Only what is in service can be closed."""
+
+    code: ClassVar[str] = "hosting_not_suspendable"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "A hosting that is {present} can't be suspended"
+    mend: ClassVar[str] = "Wait until it is active, or end it."
+
+
+class NotSuspended(Problem):
+    """There is nothing to open again."""
+
+    code: ClassVar[str] = "hosting_not_suspended"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The hosting is not suspended; it is {present}"
+    mend: ClassVar[str] = "Read it again: it may have changed since you looked."
+
+
+class SuspendedByCentre(Problem):
+    """What the data centre closed, the data centre opens."""
+
+    code: ClassVar[str] = "suspended_by_centre"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "The data centre has suspended this hosting: {reason}"
+    mend: ClassVar[str] = "Ask the data centre to let it resume."
+
+
+class NotRestorable(Problem):
+    """Only what has ended, was live once and is kept still can be brought back."""
+
+    code: ClassVar[str] = "hosting_not_restorable"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "A hosting that is {present} can't be brought back"
+    mend: ClassVar[str] = (
+        "What has ended can be brought back until its data is destroyed; after that, ask anew."
+    )
+
+
 class OwnRequest(Problem):
     """Nobody decides on what they asked for themselves."""
 
@@ -105,7 +172,7 @@ class AlreadyDecided(Problem):
 
 
 class HostingDiffers(Problem):
-    """What is wished is there already, but otherwise; changing it is not offered yet."""
+    """What is wished is there already, but otherwise in what can't be changed, or not now."""
 
     code: ClassVar[str] = "hosting_differs"
     status: ClassVar[int] = 409

@@ -17,6 +17,7 @@ class HostingStatus(StrEnum):
     CANCELLED = "cancelled"  # rejected or withdrawn; nothing was made
     BUILDING = "building"
     ACTIVE = "active"  # seen through the edge with this deployment's nonce
+    SUSPENDED = "suspended"  # closed by its agency or the data centre: a page says so, data is kept
     QUARANTINED = "quarantined"  # an isolation probe failed: out of service, nothing lost
     FAILED = "failed"  # its life stopped; a person is needed
     ENDING = "ending"
@@ -30,6 +31,7 @@ class RequestKind(StrEnum):
     CREATE = "create"
     CHANGE = "change"
     END = "end"
+    RESTORE = "restore"  # of what has ended and is kept still
 
 
 class RequestStatus(StrEnum):
@@ -63,17 +65,25 @@ HOSTING_MOVES: dict[tuple[HostingStatus, HostingStatus], str] = {
     (_H.ACTIVE, _H.QUARANTINED): "a probe from inside reached what it must not reach",
     (_H.ACTIVE, _H.FAILED): "its life stopped while mending it",
     (_H.ACTIVE, _H.ENDING): "its ending was approved",
+    (_H.ACTIVE, _H.SUSPENDED): "closed, and its visitors were seen to read so",
+    (_H.SUSPENDED, _H.ACTIVE): "opened again, and seen through the edge",
+    (_H.SUSPENDED, _H.QUARANTINED): "opened again, but not isolated",
+    (_H.SUSPENDED, _H.FAILED): "its life stopped while it was closed",
+    (_H.SUSPENDED, _H.ENDING): "its ending was approved while it was closed",
+    (_H.QUARANTINED, _H.SUSPENDED): "closed while it was out of service",
     (_H.QUARANTINED, _H.ACTIVE): "a later probe found it isolated, and it was seen again",
     (_H.QUARANTINED, _H.FAILED): "its life stopped while it was out of service",
     (_H.QUARANTINED, _H.ENDING): "its ending was approved while it was out of service",
     (_H.FAILED, _H.BUILDING): "somebody let a life that stopped early try again",
     (_H.FAILED, _H.ACTIVE): "tried again, and seen through the edge",
+    (_H.FAILED, _H.SUSPENDED): "tried again, and closed as wished",
     (_H.FAILED, _H.QUARANTINED): "tried again, and found not isolated",
     (_H.FAILED, _H.CANCELLED): "given up before anything was made",
     (_H.FAILED, _H.ENDING): "given up, or its ending was approved",
     (_H.FAILED, _H.ENDED): "tried again while ending, and out of service now",
     (_H.ENDING, _H.ENDED): "out of service; its data is kept until `purge_after`",
     (_H.ENDING, _H.FAILED): "its life stopped while ending",
+    (_H.ENDED, _H.BUILDING): "brought back before its time to be kept was over",
     (_H.ENDED, _H.PURGED): "its time to be kept was over, and nothing is left",
 }
 
@@ -88,7 +98,8 @@ REQUEST_MOVES: dict[tuple[RequestStatus, RequestStatus], str] = {
 }
 
 # A hosting in one of these can be asked to end; before, its request is withdrawn instead.
-ENDABLE = frozenset({_H.BUILDING, _H.ACTIVE, _H.QUARANTINED, _H.FAILED})
+ENDABLE = frozenset({_H.BUILDING, _H.ACTIVE, _H.SUSPENDED, _H.QUARANTINED, _H.FAILED})
+SUSPENDABLE = frozenset({_H.ACTIVE, _H.QUARANTINED})
 # What runs in such a one writes no other state any more: its end was decided meanwhile.
 LEAVING = frozenset({_H.CANCELLED, _H.ENDING, _H.ENDED, _H.PURGED})
 GONE = frozenset({_H.CANCELLED, _H.ENDED, _H.PURGED})  # their names are free again

@@ -23,12 +23,14 @@ Inputs = Annotated[
     Field(max_length=50),
 ]
 MAX_HOSTINGS = 100
+CHANGEABLE = frozenset({"inputs", "size", "title"})  # without making a hosting anew
 
 
 class WishVerdict(StrEnum):
     """What one declared hosting comes to."""
 
     CREATE = "create"  # it isn't there: a request to make it
+    CHANGE = "change"  # it is there otherwise: a request to change it
     END = "end"  # it is there and shall not be: a request to end it
     UNCHANGED = "unchanged"
     DIFFERS = "differs"  # it is there otherwise, and no request can change it
@@ -106,6 +108,21 @@ class NewHosting:
     region: str | None = None
     tenant: str = "main"
     hostname: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What shall be otherwise of a hosting (`hst_…` or `agency:name`); None: as it is.
+
+    `inputs` are all of them; `newest_image` rolls it to the region's newest image of its family.
+    """
+
+    hosting: str
+    size: str | None = None
+    title: str | None = None
+    inputs: Mapping[str, Any] | None = None
+    newest_image: bool = False
     reason: str = ""
 
 

@@ -8,7 +8,7 @@ from sqlmodel import Session
 from control_plane.engine.registry import Claim, Flow, Step
 from control_plane.hosting import actions
 from control_plane.hosting.rules import LIFE
-from control_plane.hosting.steps import build, deliver, end, serve, watch
+from control_plane.hosting.steps import build, deliver, end, serve, suspend, watch
 from control_plane.hosting.steps.edge import EDGE_FLOW, EDGE_LIFE, ensure_edge_life
 from control_plane.ledger.rules import life_actor
 
@@ -37,6 +37,10 @@ FLOW = Flow(
         "serve": Step(serve.serve, SOON),
         "verify": Step(serve.verify, SOON),
         "watch": Step(watch.watch, SOON),
+        "change": Step(watch.change, SOON),
+        "suspend": Step(suspend.suspend, SOON),
+        "halt": Step(suspend.halt, SOON),
+        "suspended": Step(suspend.suspended, SOON),
         "isolate": Step(watch.isolate, SOON),
         "quarantined": Step(watch.quarantined, SOON),
         "wind_down": Step(end.wind_down, SOON),

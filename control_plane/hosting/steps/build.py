@@ -32,10 +32,10 @@ def await_decision(ctx: Ctx) -> Outcome:
 def check_plan(ctx: Ctx) -> Outcome:
     """Carry out what was approved and nothing else; a plan that changed is decided anew."""
     subject, actor = ctx.claim.subject_id, actor_of(ctx)
-    if ctx.load(partial(queries.find_changed_plan, hosting_id=subject)) is not None:
-        return Go(
-            "await_decision", writes=partial(actions.reopen, actor_id=actor, hosting_id=subject)
-        )
+    request = ctx.load(partial(queries.get_create_request, hosting_id=subject))
+    if ctx.load(partial(queries.find_changed_plan, request=request)) is not None:
+        reopen = partial(actions.reopen, actor_id=actor, request_id=request.id)
+        return Go("await_decision", writes=reopen)
     return Go(
         "open_tenant", writes=partial(actions.begin_building, actor_id=actor, hosting_id=subject)
     )

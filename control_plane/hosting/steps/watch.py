@@ -7,7 +7,7 @@ from control_plane.engine.outcome import Again, Go, Outcome
 from control_plane.engine.registry import Ctx
 from control_plane.hosting import actions, queries
 from control_plane.hosting.models import Hosting
-from control_plane.hosting.steps.facts import Facts, cloud_of, load_deployment, load_facts
+from control_plane.hosting.steps.facts import Facts, actor_of, cloud_of, load_deployment, load_facts
 from control_plane.hosting.steps.serve import is_served, probe_isolation, quarantined_by
 from control_plane.kit import clock
 from control_plane.kit.log import get_log
@@ -26,8 +26,9 @@ def watch(ctx: Ctx) -> Outcome:
     facts = load_facts(ctx)
     hosting = facts.hosting
     deployment = load_deployment(ctx, facts)
-    if deployment.id != hosting.live_deployment_id:
-        return Go("begin")
+    wished = _find_wish(ctx, hosting, deployment.id)
+    if wished is not None:
+        return Go(wished)
     seen = cloud_of(ctx, facts).observe_server(hosting.id)
     if seen.state != ServerState.RUNNING:
         return _mend(hosting, "build_server", [seen.state.value, *seen.reasons])
@@ -46,6 +47,29 @@ def watch(ctx: Ctx) -> Outcome:
     return Go("watch", after=REST, writes=note)
 
 
+def _find_wish(ctx: Ctx, hosting: Hosting, deployment_id: str) -> str | None:
+    """Return the step that carries out what is wished otherwise than it is."""
+    if hosting.suspended_at is not None:
+        return "suspend"
+    if deployment_id != hosting.live_deployment_id:
+        return "begin"
+    if ctx.load(partial(queries.find_approved_change, hosting_id=hosting.id)) is not None:
+        return "change"
+    return None
+
+
+def change(ctx: Ctx) -> Outcome:
+    """Begin what was approved and nothing else; a plan that changed is decided anew."""
+    hosting_id, actor = ctx.claim.subject_id, actor_of(ctx)
+    request = ctx.load(partial(queries.find_approved_change, hosting_id=hosting_id))
+    if request is None:
+        return Go("watch")
+    if ctx.load(partial(queries.find_changed_plan, request=request)) is not None:
+        return Go("watch", writes=partial(actions.reopen, actor_id=actor, request_id=request.id))
+    begin = partial(actions.begin_change, actor_id=actor, request_id=request.id)
+    return Go("build_server", writes=begin)
+
+
 def isolate(ctx: Ctx) -> Outcome:
     """Take the hosting out of service: visitors get a page, and nothing of it is lost."""
     facts = load_facts(ctx)
@@ -56,6 +80,8 @@ def isolate(ctx: Ctx) -> Outcome:
 def quarantined(ctx: Ctx) -> Outcome:
     """Mend what can be mended, probe again, and go back into service once it is isolated."""
     facts = load_facts(ctx)
+    if facts.hosting.suspended_at is not None:
+        return Go("suspend")
     cloud_of(ctx, facts).ensure_server(facts.server_spec(), ctx.fence)
     report = probe_isolation(ctx, facts)
     if report.is_isolated:

@@ -8,6 +8,7 @@ from sqlmodel import col, select
 from control_plane.engine.lives import find_life
 from control_plane.hosting.models import Hosting
 from control_plane.hosting.rules import LIFE, HostingStatus
+from control_plane.kit import clock
 from control_plane.releases.models import Deployment
 from control_plane.releases.rules import DeploymentStatus
 from tests.centre import Centre
@@ -104,6 +105,25 @@ def test_a_server_that_goes_down_during_a_deployment_is_mended_and_it_goes_live(
     centre.cloud.sabotage(hosting.id, lambda server: setattr(server, "is_running", False))
     _settled(centre, hosting)
     _settled(centre, hosting, 40)
+
+    assert centre.deployment(wished)["status"] == "live"
+    assert centre.front_page() == NEW
+
+
+@pytest.mark.parametrize(
+    "step", ["begin", "deliver", "assemble", "check", "switch", "probe", "serve", "verify"]
+)
+def test_a_release_wished_for_while_the_live_one_is_mended_goes_live_after_it(
+    centre: Centre, step: str
+) -> None:
+    hosting = centre.active()
+    centre.deploy(hosting.id, index_html=OLD)
+    _settled(centre, hosting)
+    centre.cloud.sabotage(hosting.id, lambda server: setattr(server, "is_running", False))
+    with clock.shifted(timedelta(minutes=1)):
+        _step_until(centre, hosting, step)
+        wished = centre.deploy(hosting.id, index_html=NEW)
+    _settled(centre, hosting, 60)
 
     assert centre.deployment(wished)["status"] == "live"
     assert centre.front_page() == NEW

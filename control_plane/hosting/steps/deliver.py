@@ -23,6 +23,7 @@ from control_plane.hosting.steps.facts import (
     load_content,
     load_deployment,
     load_facts,
+    load_next_deployment,
     page_to_check,
     store_inline,
 )
@@ -56,7 +57,7 @@ def deployed(step: StepFunction) -> StepFunction:
 def begin(ctx: Ctx) -> Outcome:
     """Take up the deployment whose turn it is, and make room: the server keeps what is live."""
     facts = load_facts(ctx)
-    deployment = load_deployment(ctx, facts)
+    deployment = load_next_deployment(ctx, facts)
     if deployment.status != DeploymentStatus.QUEUED:
         return Go("deliver")  # under way already, or live and to be mended
     cloud_of(ctx, facts).prune_releases(facts.hosting.id, (), ctx.fence)

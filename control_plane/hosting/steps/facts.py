@@ -1,7 +1,7 @@
 """What the steps of a hosting read before they act, as values: no session outlives the read."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -25,6 +25,7 @@ from control_plane.tenancy import queries as tenancy
 from control_plane.tenancy.models import Allocation
 
 _MAX_PLACEHOLDER = 1024 * 1024
+_BEGUN = (DeploymentStatus.RUNNING,)
 _UNFINISHED = (DeploymentStatus.QUEUED, DeploymentStatus.RUNNING)
 
 
@@ -87,7 +88,7 @@ def load_facts(ctx: Ctx) -> Facts:
 
 
 def load_content(ctx: Ctx, facts: Facts) -> Content:
-    """Read what is to be live, with its files.
+    """Read what the steps are at, with its files.
 
     Raises Refused (`blob_missing`) if the content is gone.
     """
@@ -98,8 +99,16 @@ def load_content(ctx: Ctx, facts: Facts) -> Content:
     return Content(deployment, manifest_digest, manifest.files, {})
 
 
-def load_deployment(ctx: Ctx, facts: Facts) -> Deployment:
+def load_next_deployment(ctx: Ctx, facts: Facts) -> Deployment:
     """Read which deployment is to be live: what is under way or next, else what is live now."""
+    return ctx.load(partial(_load_deployment, hosting=facts.hosting, status=_UNFINISHED))[0]
+
+
+def load_deployment(ctx: Ctx, facts: Facts) -> Deployment:
+    """Read which deployment the steps are at: what is under way, else the live one, to be mended.
+
+    One that was asked for meanwhile waits until the life looks for the next.
+    """
     return ctx.load(partial(_load_deployment, hosting=facts.hosting))[0]
 
 
@@ -135,9 +144,11 @@ def _load_facts(session: Session, hosting_id: str) -> Facts:
     )
 
 
-def _load_deployment(session: Session, hosting: Hosting) -> tuple[Deployment, str | None]:
-    """Return what is under way or next by its number, else what is live."""
-    unfinished = list_with_status(session, hosting.id, _UNFINISHED)
+def _load_deployment(
+    session: Session, hosting: Hosting, status: Sequence[DeploymentStatus] = _BEGUN
+) -> tuple[Deployment, str | None]:
+    """Return the one in these states with the lowest number, else what is live."""
+    unfinished = list_with_status(session, hosting.id, status)
     chosen = unfinished[0] if unfinished else _get_live(session, hosting)
     if chosen.release_id is None:
         return chosen, None

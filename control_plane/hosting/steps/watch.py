@@ -7,7 +7,13 @@ from control_plane.engine.outcome import Again, Go, Outcome
 from control_plane.engine.registry import Ctx
 from control_plane.hosting import actions, queries
 from control_plane.hosting.models import Hosting
-from control_plane.hosting.steps.facts import Facts, actor_of, cloud_of, load_deployment, load_facts
+from control_plane.hosting.steps.facts import (
+    Facts,
+    actor_of,
+    cloud_of,
+    load_facts,
+    load_next_deployment,
+)
 from control_plane.hosting.steps.serve import is_served, probe_isolation, quarantined_by
 from control_plane.kit import clock
 from control_plane.kit.log import get_log
@@ -25,7 +31,7 @@ def watch(ctx: Ctx) -> Outcome:
     """Look at server, edge and isolation; go where something has to be mended."""
     facts = load_facts(ctx)
     hosting = facts.hosting
-    deployment = load_deployment(ctx, facts)
+    deployment = load_next_deployment(ctx, facts)
     wished = _find_wish(ctx, hosting, deployment.id)
     if wished is not None:
         return Go(wished)

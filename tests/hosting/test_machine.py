@@ -28,6 +28,7 @@ from control_plane.hosting.rules import (
     NameTaken,
     NewHosting,
     NotEndable,
+    RequestOpen,
     RequestStatus,
 )
 from control_plane.identity.rules import Actor, Role
@@ -134,7 +135,7 @@ class Hostings(RuleBasedStateMachine):
     def end(self, hosting_id: str) -> None:
         if not hosting_id:
             return
-        with suppress(NotEndable), self.db.begin() as session:
+        with suppress(NotEndable, RequestOpen), self.db.begin() as session:
             actions.submit_end(session, self.owner, hosting_id, "old", self.terms)
 
     @rule(hosting_id=hostings, step=st.sampled_from(STEPS))

@@ -94,16 +94,17 @@ def new_desk(settings: Settings, db: Database) -> Desk:
         targets={
             "web": f"{settings.bind_host}:{settings.bind_port}",
             "worker": f"127.0.0.1:{settings.worker_metrics_port}",
+            "edge": f"127.0.0.1:{settings.edge_metrics_port}",
         },
     )
 
 
 def _new_bell(settings: Settings) -> Bell:
     # The worker's memory:// broker is its own, so it is rung beside it, on the same machine.
-    broker_url = settings.broker_url.get_secret_value()
-    if broker_url.startswith("memory:"):
+    if settings.is_embedded:
         return DatagramBell(settings.bell_socket)
-    return BackgroundBell(tasks.BrokerBell(tasks.new_app(broker_url)))
+    broker = tasks.new_app(settings.broker_url.get_secret_value())
+    return BackgroundBell(tasks.BrokerBell(broker))
 
 
 class Server(uvicorn.Server):

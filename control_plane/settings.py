@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     bind_host: str = "127.0.0.1"
     bind_port: int = Field(default=8600, ge=1, le=65_535)
     worker_metrics_port: int = Field(default=8601, ge=0, le=65_535)  # loopback only; 0: none
+    edge_metrics_port: int = Field(default=8605, ge=1, le=65_535)  # haproxy's own, loopback only
     worker_threads: int = Field(default=8, ge=1, le=64)
     edge_host: str = "127.0.0.1"  # where the worker looks at the edge as a visitor would
     edge_https_port: int = Field(default=443, ge=1, le=65_535)
@@ -50,6 +51,11 @@ class Settings(BaseSettings):
     def is_loopback_zone(self) -> bool:
         """Whether names of the zone never leave this machine, so that examples may exist."""
         return f".{self.zone}".endswith(LOOPBACK_ZONE_SUFFIX)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether all processes share one machine, with no broker between them."""
+        return self.broker_url.get_secret_value().startswith("memory:")
 
     @cached_property
     def blobs_dir(self) -> Path:

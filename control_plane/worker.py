@@ -21,7 +21,7 @@ from control_plane.engine import tasks
 from control_plane.engine.bell import hear, heard_life
 from control_plane.engine.engine import Engine
 from control_plane.engine.registry import Registry
-from control_plane.engine.sweep import alert_overdue_lives, find_due_lives
+from control_plane.engine.sweep import alert_overdue_lives, find_due_lives, wake_resting_lives
 from control_plane.hosting import steps as hosting
 from control_plane.kit import metrics
 from control_plane.kit.db import Database
@@ -82,7 +82,7 @@ class Worker:
                 ("ear", self._listen_until_stopped),
             )
         ]
-        self._repeat_until_available(self._engine.release_leases)
+        self._repeat_until_available(self._take_over)
         consumer.start()
         for thread in threads:
             thread.start()
@@ -93,6 +93,11 @@ class Worker:
     def stop(self) -> None:
         """Claim nothing more and let `run` return."""
         self._stopped.set()
+
+    def _take_over(self) -> None:
+        self._engine.release_leases()
+        if self._settings.is_embedded:  # the machine itself may have started anew
+            log.info("lives_woken", count=wake_resting_lives(self._db))
 
     def _sweep_until_stopped(self) -> None:
         while not self._stopped.is_set():

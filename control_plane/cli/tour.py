@@ -12,18 +12,23 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from control_plane.cli.client import pause
 from control_plane.hosting.rules import parse_tenant_file
 from control_plane.settings import Settings
 
 HTTPS = 443
 BUILT_WITHIN_S = "900"
+COMES_BACK_S, LOOKS_EVERY_S = 60.0, 0.2
+AWAY = b""
 WIDTH = 52  # as the phases of `make up` before it
 
 
@@ -44,7 +49,7 @@ class Stage:
     url: str
     folder: Path
     open_accounts: Callable[[], Sequence[Account]]
-    look: Callable[[], bytes | None]  # the site's front page as a visitor gets it
+    look: Callable[[], bytes | None]  # the front page as a visitor gets it; empty while it is away
 
     @property
     def tenant_file(self) -> Path:
@@ -93,18 +98,31 @@ def tell(stage: Stage, program: str = "edubba") -> None:
 
     Raises: SystemExit with what a command said that failed.
     """
-    if stage.look() == (stage.site / "index.html").read_bytes():
+    if _look(stage) == (stage.site / "index.html").read_bytes():
         _say_where_passwords_are(program)
         return
     accounts = {account.role: account for account in stage.open_accounts()}
     try:
         _act(stage, accounts)
-        if stage.look() is None:
+        if not _look(stage):
             raise SystemExit("The site does not answer through the edge")
     finally:
         _say_accounts(list(accounts.values()), program)
     for account in accounts.values():
         _edubba(stage, account, "logout")
+
+
+def _look(stage: Stage) -> bytes | None:
+    """Return the front page; a site that was stopped with all else comes back by itself."""
+    page = stage.look()
+    if page != AWAY:
+        return page
+    with _phase("The site comes back"):
+        until = time.monotonic() + COMES_BACK_S
+        while page == AWAY and time.monotonic() < until:
+            pause(LOOKS_EVERY_S)
+            page = stage.look()
+    return page
 
 
 def _act(stage: Stage, accounts: dict[str, Account]) -> None:
@@ -207,6 +225,8 @@ def _get(address: str, ca_file: Path) -> bytes | None:
         with urllib.request.urlopen(address, context=context, timeout=10) as reply:  # noqa: S310
             body: bytes = reply.read()
             return body
+    except urllib.error.HTTPError as error:
+        return AWAY if error.code == HTTPStatus.SERVICE_UNAVAILABLE else None
     except OSError:
         return None
 

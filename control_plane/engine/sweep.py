@@ -45,6 +45,18 @@ def find_due_lives(db: Database, registry: Registry, limit: int = BATCH) -> Sequ
         return session.exec(query).all()
 
 
+def wake_resting_lives(db: Database) -> int:
+    """Make every life due that rests, for a moment after which nothing may be as it was.
+
+    Returns how many there were.
+    """
+    with db.begin() as session:
+        now = database_now(session)
+        resting = [col(Life.state) == LifeState.LIVE, col(Life.due_at) > now]
+        query = update(Life).where(*resting).values(due_at=now).returning(col(Life.id))
+        return len(session.connection().execute(query).all())
+
+
 def alert_overdue_lives(db: Database, limit: int = BATCH) -> Sequence[str]:
     """Mark lives past their deadline, once a wait, wake them and say so; return their ids."""
     with db.read() as session:

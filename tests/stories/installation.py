@@ -98,6 +98,7 @@ class Installation:
             "DATABASE_URL": self.settings.database_url.get_secret_value(),
             "BIND_PORT": str(self.ports["web"]),
             "WORKER_METRICS_PORT": str(self.ports["worker_metrics"]),
+            "EDGE_METRICS_PORT": str(self.ports["edge_metrics"]),
             "EDGE_HTTPS_PORT": str(self.ports["https"]),
             "LOCALD_USERS": str(self.user_id(WORKER_ID)),
         }

@@ -1,10 +1,6 @@
 """What every test may ask for: a clean database, on each of the two engines."""
 
-import os
 import shutil
-import socket
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,81 +12,14 @@ from sqlalchemy import create_engine, text
 import control_plane.migrations.tables  # noqa: F401  # every table, before any is made
 from control_plane.kit.db import METADATA, Database
 from tests.api import Api, an_api
-
-POSTGRESQL_BIN = Path("/usr/lib/postgresql/15/bin")
-
-
-def free_port() -> int:
-    """Return a TCP port of loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from tests.postgresql import a_postgresql
 
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """Start a private PostgreSQL on a free port; give its URL without a database name."""
-    root = Path(tempfile.mkdtemp(prefix="edubba-pg-"))
-    port = free_port()
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        shutil.chown(root, "postgres", "postgres")
-        as_user = ["runuser", "-u", "postgres", "--"]
-    data = root / "data"
-    quick = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300"
-    options = f"-p {port} -k {root} -c listen_addresses=127.0.0.1 {quick}"
-    # A log file, not a pipe: the server inherits it and would keep a pipe open for ever.
-    with (root / "log").open("wb") as log:
-        _run(
-            [
-                *as_user,
-                str(POSTGRESQL_BIN / "initdb"),
-                "-D",
-                str(data),
-                "-A",
-                "trust",
-                "-U",
-                "owner",
-            ],
-            root,
-            log,
-        )
-        _run(
-            [
-                *as_user,
-                str(POSTGRESQL_BIN / "pg_ctl"),
-                "-D",
-                str(data),
-                "-w",
-                "-o",
-                options,
-                "start",
-            ],
-            root,
-            log,
-        )
-        try:
-            yield f"postgresql+psycopg://owner@127.0.0.1:{port}"
-        finally:
-            _run(
-                [
-                    *as_user,
-                    str(POSTGRESQL_BIN / "pg_ctl"),
-                    "-D",
-                    str(data),
-                    "-m",
-                    "immediate",
-                    "stop",
-                ],
-                root,
-                log,
-            )
-            shutil.rmtree(root)
-
-
-def _run(command: list[str], cwd: Path, log: object) -> None:
-    subprocess.run(command, check=True, cwd=cwd, stdout=log, stderr=subprocess.STDOUT)  # type: ignore[call-overload]
+    """Start a private PostgreSQL; give its URL without a database name."""
+    with a_postgresql() as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")

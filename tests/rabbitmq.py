@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.waiting import can_connect, wait_until
 
 _BIN = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")

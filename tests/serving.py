@@ -9,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from control_plane.app import Server
-from tests.conftest import free_port
+from tests.ports import free_port
 
 STARTS_WITHIN_S = 20
 

@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from control_plane.kit.db import Database
 from control_plane.settings import Settings
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.stories import traces
 from tests.stories.cli import Account, Cli
 from tests.stories.visitor import Visitor

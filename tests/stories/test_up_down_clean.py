@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.stories.traces import list_all, list_running
 
 CHECKOUT = Path(__file__).parents[2]

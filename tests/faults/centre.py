@@ -19,7 +19,7 @@ from control_plane.hosting import actions, steps
 from control_plane.hosting import queries as hostings
 from control_plane.hosting.actions import Terms, installed_policy
 from control_plane.hosting.models import Hosting, Request
-from control_plane.hosting.rules import NewHosting, RequestStatus
+from control_plane.hosting.rules import Change, NewHosting, RequestStatus
 from control_plane.identity.rules import Actor, Role
 from control_plane.kit import clock
 from control_plane.kit.db import Database, database_now
@@ -118,6 +118,27 @@ class QuietCentre:
             request = actions.submit_end(
                 session, self.people[Role.OWNER], f"health:{name}", "", TERMS
             )
+            assert request.status == RequestStatus.APPROVED
+
+    def change(self, name: str, size: str) -> str:
+        """Ask for another size."""
+        wish = Change(f"health:{name}", size=size)
+        with self.db.begin() as session:
+            return actions.submit_change(session, self.people[Role.OWNER], wish, TERMS).id
+
+    def suspend(self, name: str) -> None:
+        with self.db.begin() as session:
+            actions.suspend(session, self.people[Role.OPERATOR], f"health:{name}", "checked")
+
+    def resume(self, name: str) -> None:
+        with self.db.begin() as session:
+            actions.resume(session, self.people[Role.OPERATOR], f"health:{name}", "")
+
+    def restore(self, name: str) -> None:
+        """Ask for what has ended to come back, which the policy approves."""
+        reference = f"health:{name}"
+        with self.db.begin() as session:
+            request = actions.submit_restore(session, self.people[Role.OWNER], reference, "", TERMS)
             assert request.status == RequestStatus.APPROVED
 
     def upload(self, content: bytes) -> str:

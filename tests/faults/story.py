@@ -111,6 +111,30 @@ def _nothing(_centre: QuietCentre) -> None:
     pass
 
 
+def _ask_for_more(centre: QuietCentre) -> None:
+    centre.approve(centre.change("other", "medium"))
+
+
+def _suspend(centre: QuietCentre) -> None:
+    assert centre.hosting("other").size == "medium"
+    centre.suspend("other")
+
+
+def _resume(centre: QuietCentre) -> None:
+    assert centre.hosting("other").status == HostingStatus.SUSPENDED
+    centre.resume("other")
+
+
+def _bring_back(centre: QuietCentre) -> None:
+    assert centre.hosting("other").status == HostingStatus.ENDED
+    centre.restore("other")
+
+
+def _end_again(centre: QuietCentre) -> None:
+    assert centre.hosting("other").status == HostingStatus.ACTIVE
+    centre.end("other")
+
+
 def _end(centre: QuietCentre) -> None:
     for name in ("website", "other"):
         assert centre.hosting(name).status == HostingStatus.ACTIVE
@@ -140,7 +164,12 @@ STORY = (
     Scene("the isolation fails", _sabotage(_leak), A_WHILE),
     Scene("the isolation is mended", _nothing, A_WHILE),
     Scene("garbage lies about", _leave_garbage, timedelta(days=8)),
+    Scene("a site is asked to be larger", _ask_for_more),
+    Scene("it is closed", _suspend),
+    Scene("it is opened again", _resume),
     Scene("the sites are ended", _end),
+    Scene("one comes back", _bring_back),
+    Scene("and is ended again", _end_again),
     Scene("their data has been kept long enough", _nothing, timedelta(days=31)),
     Scene("the certificate runs out", _nothing, timedelta(days=60)),
     Scene("the data centre closes", _close),

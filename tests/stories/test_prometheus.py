@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.stories.hosted import Site
 from tests.stories.installation import CHECKOUT, Installation
 from tests.waiting import wait_until

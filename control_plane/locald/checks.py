@@ -16,6 +16,7 @@ IDS = {
         "server": "(?:hst|srv)",
         "agency": "agy",
         "life": "[a-z]{3}",
+        "run": "run",
     }.items()
 }
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

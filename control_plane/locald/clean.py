@@ -80,7 +80,7 @@ def _remove_files(names: Names, *, data: bool, images: bool) -> None:
     for folder in gone:
         if folder.is_dir():
             shutil.rmtree(folder)
-    for name in ("locald.sock", "locald.lock", "edge.rules"):
+    for name in ("locald.sock", "locald-runs.sock", "locald.lock", "edge.rules"):
         (names.run_dir / name).unlink(missing_ok=True)
     for folder in (names.run_dir, names.state_dir):
         with contextlib.suppress(OSError):

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +26,19 @@ _AFTER_END_S = 0.5  # for output that is still on its way when the command has e
 _POLL_S = 0.1
 
 
+def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run, as which uid inside, and for how long."""
+    """What to run, as which uid inside, for how long, and whether somebody still wants it."""
 
     argv: Sequence[str]
     uid: int
     gid: int
     timeout_s: float
+    is_wanted: Callable[[], bool] = _always
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +114,11 @@ class _Collector:
                     self.texts[known] = (text + chunk)[:OUTPUT_MAX]
 
 
-def _collect(process: subprocess.Popen[bytes], timeout_s: float) -> tuple[bool, _Collector]:
+def _collect(process: subprocess.Popen[bytes], command: Command) -> tuple[bool, _Collector]:
     """Read until the command has ended; return whether it did in time."""
     collector = _Collector(process.stdout, process.stderr)
-    end = time.monotonic() + timeout_s
-    while process.poll() is None and time.monotonic() < end:
+    end = time.monotonic() + command.timeout_s
+    while process.poll() is None and time.monotonic() < end and command.is_wanted():
         if collector.is_open:
             collector.read(_POLL_S)
         else:
@@ -147,7 +152,7 @@ class Execution:
             pid_file.unlink(missing_ok=True)
 
     def run(self, server_id: str, command: Command, streams: Streams) -> Outcome:
-        """Run a command to its end, or until its time is up."""
+        """Run a command to its end, until its time is up, or until nobody wants it any more."""
         pipe = subprocess.PIPE
         with self._files(server_id, command) as (process_file, pid_file):
             process = spawn(
@@ -160,7 +165,7 @@ class Execution:
                 if handle is not None:
                     os.close(handle)  # so that the other end sees when the command's own closes
             try:
-                in_time, collector = _collect(process, command.timeout_s)
+                in_time, collector = _collect(process, command)
                 if not in_time:
                     _kill_session(self._names, server_id, pid_file)
                     process.kill()

@@ -73,6 +73,11 @@ class Names:
         return self.run_dir / "locald.sock"
 
     @property
+    def runs_socket(self) -> Path:
+        """Where the daemon listens to the runner, who may only command for an open run."""
+        return self.run_dir / "locald-runs.sock"
+
+    @property
     def images_dir(self) -> Path:
         """Prepared images, made by root."""
         return self.state_dir / "images"

@@ -22,6 +22,16 @@ def peer(connection: socket.socket) -> tuple[int, int]:
     return pid, uid
 
 
+def has_gone(connection: socket.socket) -> bool:
+    """Whether the client has closed its end, or ended."""
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 def close_all(handles: Sequence[int]) -> None:
     """Close handles that nobody took."""
     for handle in handles:

@@ -45,13 +45,21 @@ class Fences:
 
     def check(self, life_id: str, counter: int) -> None:
         """Remember the counter. Raises Refusal (`stale_fence`) where a higher one was seen."""
-        path = self._folder / life_id
         with self._lock:
-            seen = int(path.read_text()) if path.is_file() else -1
-            if counter < seen:
-                raise Refusal("stale_fence", life=life_id, counter=counter, seen=seen)
-            if counter > seen:
-                write_durably(path, str(counter))
+            if counter > self._look(life_id, counter):
+                write_durably(self._folder / life_id, str(counter))
+
+    def look(self, life_id: str, counter: int) -> None:
+        """Raise Refusal (`stale_fence`) where a higher one was seen; remember nothing."""
+        with self._lock:
+            self._look(life_id, counter)
+
+    def _look(self, life_id: str, counter: int) -> int:
+        path = self._folder / life_id
+        seen = int(path.read_text()) if path.is_file() else -1
+        if counter < seen:
+            raise Refusal("stale_fence", life=life_id, counter=counter, seen=seen)
+        return seen
 
 
 class Locks:

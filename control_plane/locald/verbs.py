@@ -1,5 +1,6 @@
 """The verbs that a client may use: each reads its fields, checks the fence, does one thing."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from control_plane.locald.execution import Command, Execution, Outcome, Streams,
 from control_plane.locald.faults import Refusal, Trouble
 from control_plane.locald.images import Image, get_image, list_images
 from control_plane.locald.names import Names
+from control_plane.locald.runs import Runs, Ticket
 from control_plane.locald.servers import Servers
 from control_plane.locald.state import Fences, Locks
 
@@ -18,6 +20,9 @@ RECEIVER = "/usr/lib/edubba/receive"
 RECEIVE_TIMEOUT_S = 1800.0  # 10 GB at 6 MB/s
 EXEC_TIMEOUT_MAX_S = 3600
 ARGUMENTS_MAX, ARGUMENT_MAX = 64, 4096
+RUN_MAX_S = 2 * 3600
+RUN_COMMAND_MAX = 32_768  # characters of a shell's command line; longer things come on the pipe
+RUN_VERB = "exec_run"
 _LOOKING = frozenset({"missing", "check", "probe"})
 _CHANGING = frozenset({"put", "assemble", "switch", "prune"})
 
@@ -32,6 +37,7 @@ class Verbs:
         self._execution = Execution(names, self._servers.containers)
         self._fences = Fences(names.fences_dir)
         self._locks = Locks()
+        self._runs = Runs(self._fences)
         self._verbs: dict[str, Callable[[Request, list[int]], Any]] = {
             "ping": self._ping,
             "ensure_tenant": self._ensure_tenant,
@@ -45,11 +51,22 @@ class Verbs:
             "probe": self._probe,
             "receive": self._receive,
             "exec": self._exec,
+            "open_run": self._open_run,
+            "close_run": self._close_run,
         }
 
     def begin(self) -> None:
         """End what a daemon before this one has left running."""
         kill_leftovers(self._names)
+
+    def do_for_run(self, request: Request, handles: list[int], has_gone: Callable[[], bool]) -> Any:
+        """Do the one thing that a runner may ask for: command a server for an open run.
+
+        The command ends when the client `has_gone`. Raises as `do`.
+        """
+        if request.get("verb") != RUN_VERB:
+            raise Refusal("not_allowed", verb=str(request.get("verb"))[:32])
+        return self._exec_run(request, handles, has_gone)
 
     def do(self, request: Request, handles: list[int]) -> Any:
         """Do what a request asks; handles that a verb took are no longer in the list.
@@ -201,6 +218,47 @@ class Verbs:
             self._image_of_running(server)
             self._records.mark_data(server)
         return self._run(server, Command(argv, uid, uid, float(timeout_s)), handles)
+
+    def _open_run(self, request: Request, _: list[int]) -> dict[str, str]:
+        """Let a run command a server, for a time: whoever has the ticket speaks for the run."""
+        checks.only(request, "run_id", "server_id", "lasts_s", "fence")
+        run = checks.identity(request, "run_id", "run")
+        server = checks.identity(request, "server_id", "server")
+        lasts_s = checks.number(request, "lasts_s", 1, RUN_MAX_S)
+        with self._fenced(request, server):
+            self._image_of_running(server)
+            self._records.mark_data(server)  # here, under the lock: commands come side by side
+            fence = checks.mapping(request, "fence")
+            ends_at = time.monotonic() + lasts_s
+            ticket = Ticket(run, server, fence["life_id"], fence["counter"], ends_at)
+            return {"ticket": self._runs.open(ticket)}
+
+    def _close_run(self, request: Request, _: list[int]) -> None:
+        """End a run's rights, and what is still being done for it."""
+        checks.only(request, "run_id", "fence")
+        run = checks.identity(request, "run_id", "run")
+        with self._fenced(request, run):
+            self._runs.close(run)
+
+    def _exec_run(
+        self, request: Request, handles: list[int], has_gone: Callable[[], bool]
+    ) -> dict[str, Any]:
+        """Run one shell command as root inside the server, its input and output on two pipes."""
+        checks.only(request, "run_id", "server_id", "ticket", "command", "timeout_s")
+        run = checks.identity(request, "run_id", "run")
+        server = checks.identity(request, "server_id", "server")
+        ticket = checks.text(request, "ticket", 128)
+        argv = ["/bin/sh", "-c", checks.text(request, "command", RUN_COMMAND_MAX)]
+        timeout_s = checks.number(request, "timeout_s", 1, EXEC_TIMEOUT_MAX_S)
+        if len(handles) != 2:  # noqa: PLR2004  # in and out
+            raise Refusal("bad_request", field="handles")
+        with self._runs.command(run, server, ticket) as held:
+            self._image_of_running(server)
+
+            def is_wanted() -> bool:
+                return self._runs.is_wanted(held) and not has_gone()
+
+            return self._run(server, Command(argv, 0, 0, float(timeout_s), is_wanted), handles)
 
     def _run(self, server_id: str, command: Command, handles: list[int]) -> dict[str, Any]:
         taken = [handles.pop(0) for _ in range(len(handles))]

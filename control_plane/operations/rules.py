@@ -89,6 +89,12 @@ STOPS: dict[str, Stop] = {
         _WAITS,
         _OPERATOR_RETRIES,
     ),
+    "run_not_open": Stop(
+        "A run of a playbook is not let into the server any more", _WAITS, _OPERATOR_RETRIES
+    ),
+    "run_of_another_life": Stop(
+        "A run of a playbook belongs to another life", _WAITS, _OPERATOR_RETRIES
+    ),
     **{code: Stop(words.happened, _OLD_LIVE, words.mend) for code, words in FAILURES.items()},
     "host_disk_full": Stop(
         "The machine that carries the servers has no room left", _WAITS, _TELL_CENTRE

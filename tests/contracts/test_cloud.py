@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from control_plane.ports.cloud.port import (
 )
 from tests.locald.world import LocaldWorld, Release, a_server, running_locald
 
+HOUR = timedelta(hours=1)
 NONCE_PATH = "/.well-known/edubba/deployment"
 Answer = tuple[int, bytes]
 
@@ -344,6 +346,8 @@ CHANGES: dict[str, Callable[[Cloud, ServerSpec, Release, Fence], None]] = {
     "assemble_release": lambda c, s, r, f: c.assemble_release(s.server_id, r.spec, f),
     "switch_release": lambda c, s, r, f: c.switch_release(s.server_id, r.deployment_id, f),
     "prune_releases": lambda c, s, _, f: c.prune_releases(s.server_id, [], f),
+    "open_run": lambda c, s, _, f: (c.open_run(s.server_id, new_id("run"), HOUR, f), None)[1],
+    "close_run": lambda c, _s, _r, f: c.close_run(new_id("run"), f),
 }
 
 
@@ -418,3 +422,44 @@ def test_the_family_of_static_sites_has_an_image(stage: Stage) -> None:
     newest = next(iter(stage.cloud.list_images()))
     assert newest.family == STATIC_SITE.family
     assert newest.digest.startswith("sha256:")
+
+
+def test_a_run_gets_one_access_to_a_server_however_often_it_is_opened(stage: Stage) -> None:
+    spec, run_id = stage.a_server(), new_id("run")
+    access = stage.cloud.open_run(spec.server_id, run_id, HOUR, stage.fence)
+    assert access == stage.cloud.open_run(spec.server_id, run_id, HOUR, stage.fence)
+    assert (access.server_id, bool(access.secrets)) == (spec.server_id, True)
+    assert "ansible_connection" in access.variables
+    other = stage.cloud.open_run(spec.server_id, new_id("run"), HOUR, stage.fence)
+    assert other.secrets != access.secrets
+
+
+def test_what_an_access_must_keep_secret_is_not_shown_with_it(stage: Stage) -> None:
+    spec = stage.a_server()
+    access = stage.cloud.open_run(spec.server_id, new_id("run"), HOUR, stage.fence)
+    assert not any(secret in repr(access) for secret in access.secrets.values())
+
+
+def test_a_closed_run_gets_another_access_when_it_is_opened_again(stage: Stage) -> None:
+    spec, run_id = stage.a_server(), new_id("run")
+    before = stage.cloud.open_run(spec.server_id, run_id, HOUR, stage.fence)
+    for _ in range(2):
+        stage.cloud.close_run(run_id, stage.fence)
+    after = stage.cloud.open_run(spec.server_id, run_id, HOUR, stage.fence)
+    assert after.secrets != before.secrets
+
+
+def test_no_run_is_opened_on_a_server_that_does_not_run(stage: Stage) -> None:
+    spec = stage.a_server()
+    stage.cloud.stop_server(spec.server_id, stage.fence)
+    for server_id in (spec.server_id, new_id("hst")):
+        with pytest.raises(Unavailable) as unavailable:
+            stage.cloud.open_run(server_id, new_id("run"), HOUR, stage.fence)
+        assert unavailable.value.code == "server_unreachable"
+
+
+def test_a_server_counts_as_holding_data_once_a_run_may_command_it(stage: Stage) -> None:
+    spec = stage.a_server()
+    stage.cloud.open_run(spec.server_id, new_id("run"), HOUR, stage.fence)
+    listed = {item.object_id: item.holds_data for item in stage.cloud.list_objects()}
+    assert listed[spec.server_id]

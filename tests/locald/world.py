@@ -37,6 +37,7 @@ LOCALD = ROOT / "control_plane" / "locald"
 MAKE_IMAGE = ROOT / "control_plane" / "ports" / "cloud" / "guest" / "make_image.py"
 CACHE = Path(os.environ.get("EDUBBA_TEST_CACHE", "/var/cache/edubba"))
 PYTHON = ["/usr/bin/python3", "-IS"]
+RUNNER_ID = 61_024  # a user without entry
 SMALL = Limits(memory_mib=128, cpu_millis=500, pids=64, disk_mib=64)
 
 
@@ -109,6 +110,7 @@ class LocaldWorld:
 
     instance: str = field(default_factory=lambda: f"t{secrets.token_hex(3)[:5]}")
     epoch: int = 1
+    runner_id: int = RUNNER_ID
     process: "subprocess.Popen[bytes] | None" = None
     last_serial: int = 0
     fence: Fence = field(default_factory=lambda: Fence(new_id("lif"), 1))
@@ -138,7 +140,11 @@ class LocaldWorld:
         self.wait()
 
     def begin(self) -> None:
-        environment = {"PATH": os.environ["PATH"], "EDUBBA_INSTANCE": self.instance}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "EDUBBA_INSTANCE": self.instance,
+            "EDUBBA_LOCALD_RUNNERS": str(self.runner_id),
+        }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*PYTHON, LOCALD], env=environment, stderr=log)
 

@@ -11,12 +11,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 from control_plane.kit.errors import Refused, Unavailable
 from control_plane.ports.cloud.port import (
+    Access,
     CheckResult,
     CloudObject,
     Fence,
@@ -35,6 +37,7 @@ _ANSWER_MAX = 64 << 20  # 10,000 objects are 2 MB
 _OUTPUT_MAX = 32 << 20  # 200,000 missing digests are 13 MB
 _TIMEOUT_S = 120.0  # longer than the daemon waits for any part of a server
 _LONG_S = 2000.0  # longer than the daemon lets a receiver run
+RUNS_SOCKET = "locald-runs.sock"  # beside the daemon's own
 _AGAIN = frozenset({"stream_cut"})  # the next try finds out what is missing
 
 Write = Callable[[bytes], object]
@@ -180,6 +183,21 @@ class LocalCloud:
     def prune_releases(self, server_id: str, keep: Iterable[str], fence: Fence) -> None:
         """Forget deployments that are not kept, and blobs that nothing uses."""
         _answer(self._receive(_Call(server_id, "prune", (), fence), _lines(sorted(keep))))
+
+    def open_run(self, server_id: str, run_id: str, lasts: timedelta, fence: Fence) -> Access:
+        """Get a ticket, with which the runner commands the server through the daemon."""
+        about: dict[str, Any] = {"server_id": server_id, "run_id": run_id, "fence": asdict(fence)}
+        ticket = self._ask("open_run", lasts_s=int(lasts.total_seconds()), **about)["ticket"]
+        variables: dict[str, str | int] = {
+            "ansible_connection": "edubba_local",
+            "edubba_local_socket": str(self._socket_path.with_name(RUNS_SOCKET)),
+            "edubba_local_run": run_id,
+        }
+        return Access(server_id, variables, {"edubba_local_ticket": ticket})
+
+    def close_run(self, run_id: str, fence: Fence) -> None:
+        """Take the tickets back; what was still being done is killed."""
+        self._ask("close_run", run_id=run_id, fence=asdict(fence))
 
     def _receive(self, call: _Call, feed: Feed) -> bytes:
         """Call the receiver and return what it wrote; `feed` gives it its input."""

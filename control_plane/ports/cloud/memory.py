@@ -6,15 +6,19 @@ lets a test break what breaks in life: `sabotage` changes the world, never the a
 
 import hashlib
 import json
+import secrets
 import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from control_plane.kit import clock
 from control_plane.kit.errors import Refused, Unavailable
 from control_plane.ports.cloud.port import (
+    Access,
     CheckResult,
     CloudObject,
     Fence,
@@ -47,6 +51,15 @@ class Server:
     holds_data: bool = False
 
 
+@dataclass(slots=True)
+class Run:
+    """A run that may command a server."""
+
+    fence: Fence
+    until: datetime = field(default_factory=clock.now)
+    ticket: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
 class MemoryCloud:
     """A region without machines; see `port.Cloud`."""
 
@@ -55,6 +68,7 @@ class MemoryCloud:
         self._tenants: dict[str, TenantSpec] = {}
         self._servers: dict[str, Server] = {}
         self._counters: dict[str, int] = {}
+        self._runs: dict[tuple[str, str], Run] = {}
         self._lock = threading.RLock()
 
     def ensure_tenant(self, spec: TenantSpec, fence: Fence) -> None:
@@ -184,6 +198,27 @@ class MemoryCloud:
             server.releases = {k: v for k, v in server.releases.items() if k in kept}
             used = {f.digest for spec in server.releases.values() for f in spec.files}
             server.blobs = {k: v for k, v in server.blobs.items() if k in used}
+
+    def open_run(self, server_id: str, run_id: str, lasts: timedelta, fence: Fence) -> Access:
+        """Let a run command a server for a time."""
+        with self._fenced(fence):
+            self._running(server_id).holds_data = True
+            run = self._runs.setdefault((run_id, server_id), Run(fence))
+            run.fence, run.until = fence, clock.now() + lasts
+            return Access(server_id, {"ansible_connection": "memory"}, {"ticket": run.ticket})
+
+    def close_run(self, run_id: str, fence: Fence) -> None:
+        """End a run's access to all servers."""
+        with self._fenced(fence):
+            self._runs = {key: run for key, run in self._runs.items() if key[0] != run_id}
+
+    def may_command(self, server_id: str, run_id: str, ticket: str) -> bool:
+        """Whether a run with this ticket could command the server now."""
+        with self._lock:
+            run = self._runs.get((run_id, server_id))
+            if run is None or run.ticket != ticket or clock.now() >= run.until:
+                return False
+            return run.fence.counter >= self._counters[run.fence.life_id]
 
     def serve(self, address: IPv4Address, path: str) -> Served:
         """Answer as the server at the address does. Raises Unavailable if none is running there."""

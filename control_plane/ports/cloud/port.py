@@ -5,8 +5,9 @@ crash is safe. Names derive from our ids; objects carry the installation's id an
 that changes anything carries the fence of the life that makes it; an older fence is refused.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -147,6 +148,19 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """How one run reaches one server.
+
+    `variables` are Ansible's own (`ansible_connection` …) and of no use without `secrets`, which
+    open this server for this run alone.
+    """
+
+    server_id: str
+    variables: Mapping[str, str | int]
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """A prepared image: `family` is what blueprints name, `digest` what a plan records."""
 
@@ -213,3 +227,13 @@ class Cloud(Protocol):
 
         The live one is always kept.
         """
+
+    def open_run(self, server_id: str, run_id: str, lasts: timedelta, fence: Fence) -> Access:
+        """Let a run command a running server for a time, and say how it reaches it.
+
+        Repeated, it prolongs the time and renews the fence. A fence that is newer and was used for
+        any change shuts the run out until then.
+        """
+
+    def close_run(self, run_id: str, fence: Fence) -> None:
+        """End a run's access to all servers; when this returns, nothing is being done for it."""

@@ -15,6 +15,7 @@ from control_plane.kit.log import get_log
 
 log = get_log("engine")
 ADVANCE = "edubba.advance"
+WAKE = "edubba.wake"
 LOOKS_EVERY_S = 0.5
 
 
@@ -54,6 +55,7 @@ class Consumer:
     def __init__(self, app: Celery, engine: Engine, threads: int) -> None:
         app.set_default()
         _register(app, engine)
+        self._app = app
         self._controller = app.WorkController(
             pool_cls="threads",
             concurrency=threads,
@@ -72,6 +74,9 @@ class Consumer:
     def stop(self, timeout_s: float) -> bool:
         """Take no more messages; return whether the running tasks ended within the time."""
         state.should_stop = 0  # an exit code; stopping from this thread would share a connection
+        if self._app.conf.broker_url.startswith("memory:"):
+            for _ in range(2):  # its loop looks up for a message, or every 2 s, and once after
+                self._app.send_task(WAKE)
         self._thread.join(timeout_s)
         state.should_stop = None
         return not self._thread.is_alive()
@@ -83,6 +88,8 @@ def _register(app: Celery, engine: Engine) -> None:
     def advance(life_id: str, rung_at: float) -> None:
         metrics.BELL_DELAY_SECONDS.observe(max(0.0, time.time() - rung_at))
         engine.advance(life_id)
+
+    app.task(name=WAKE, shared=False)(_nothing)
 
 
 def _nothing() -> None:

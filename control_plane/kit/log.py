@@ -9,6 +9,9 @@ from typing import Any
 
 import structlog
 
+# Libraries that tell of each look at the database's version, and twice of each message.
+_CHATTY = ("alembic", "celery.app.trace", "celery.worker.strategy")
+
 
 def get_log(room: str) -> Any:
     """Return the logger of a room; `room` becomes a key of each line."""
@@ -44,5 +47,5 @@ def configure(*, json_lines: bool, level: str = "INFO") -> None:
     root = logging.getLogger()  # noqa: TID251  # the one place where the root logger is set up
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # It tells at each look at the database's version that it looks.
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # noqa: TID251
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)  # noqa: TID251

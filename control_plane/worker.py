@@ -103,6 +103,7 @@ class Worker:
         while not self._stopped.is_set():
             started = time.monotonic()
             try:
+                self._engine.release_lost_leases()
                 alert_overdue_lives(self._db)
                 self._bell.ring(find_due_lives(self._db, self._registry))
                 self._settings.heartbeat_file.touch(mode=0o640)

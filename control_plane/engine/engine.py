@@ -80,7 +80,8 @@ class Engine:
     ) -> None:
         self._db, self._ports, self._registry, self._holder = db, ports, registry, holder
         self._bell: Bell = bell or SilentBell()
-        self._running: set[str] = set()
+        self._running: dict[object, str] = {}  # by call: two messages may name one life
+        self._has_lost = False
 
     def advance(self, life_id: str) -> int:
         """Run the life's steps while it is due at once; return how many ran.
@@ -92,6 +93,7 @@ class Engine:
                 if not self.run_step(life_id):
                     return done
             except Unavailable as error:
+                self._has_lost = True  # perhaps a lease: where the claim was made
                 log.warning("database_away", life=life_id, code=error.code)
                 return done
         return MAX_STEPS_PER_CALL
@@ -101,12 +103,13 @@ class Engine:
 
         Raises: Unavailable where the database is away; the lease then waits to be released.
         """
-        self._running.add(life_id)
+        call = object()
+        self._running[call] = life_id
         try:
             claimed = self._claim(life_id)
             return claimed is not None and self._run(*claimed)
         finally:
-            self._running.discard(life_id)
+            del self._running[call]
 
     def release_leases(self) -> None:
         """Give back leases that no step of this process is behind any more.
@@ -115,14 +118,30 @@ class Engine:
         database was away. The counter stays, so an outcome that comes late is still refused.
         """
         with self._db.begin() as session:
-            session.connection().execute(
-                update(Life)
-                .where(
-                    col(Life.lease_holder) == self._holder,
-                    col(Life.id).not_in(list(self._running)),
-                )
-                .values(lease_until=None, lease_holder=None)
-            )
+            held = select(Life.id, Life.lease_counter).where(col(Life.lease_holder) == self._holder)
+            leases = session.exec(held).all()
+            running = list(self._running.values())  # looked at after the leases: no new one is hit
+            for life_id, counter in leases:
+                if life_id not in running:
+                    session.connection().execute(
+                        update(Life)
+                        .where(col(Life.id) == life_id, col(Life.lease_counter) == counter)
+                        .values(lease_until=None, lease_holder=None)
+                    )
+
+    def release_lost_leases(self) -> None:
+        """Give back what steps could not, as the database was away; nothing if it never was.
+
+        Raises: Unavailable if it still is.
+        """
+        if not self._has_lost:
+            return
+        self._has_lost = False
+        try:
+            self.release_leases()
+        except Unavailable:
+            self._has_lost = True
+            raise
 
     def _run(self, flow: Flow, claim: Claim) -> bool:
         started = time.monotonic()

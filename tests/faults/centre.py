@@ -197,14 +197,18 @@ class QuietCentre:
         """Let lives run and time pass until nothing comes up for a while."""
         with ExitStack() as later:
             for _ in range(MOST_ROUNDS):
-                for life_id in self._due():
-                    advance(life_id)
-                wait = self._next()
+                wait = self.settle_once(advance)
                 if wait is None or wait > SOON:
                     return
                 if wait > timedelta():
                     later.enter_context(clock.shifted(wait))
         raise NeverRests
+
+    def settle_once(self, advance: Advance) -> timedelta | None:
+        """Let those lives run that are due; return how long until others are."""
+        for life_id in self._due():
+            advance(life_id)
+        return self._next()
 
     def _due(self) -> Sequence[str]:
         """Return what is to run; the ledger's turn is when nobody has more to write."""
@@ -226,9 +230,12 @@ class QuietCentre:
 
     # What can be seen
 
-    def picture(self) -> list[str]:
+    def rows(self) -> list[str]:
         with self.db.read() as session:
-            return [*self.world.picture(), *rows_of(session)]
+            return rows_of(session)
+
+    def picture(self) -> list[str]:
+        return [*self.world.picture(), *self.rows()]
 
     def at_stake(self) -> list[str]:
         """Return the picture without what only says how far each life is."""

@@ -79,9 +79,9 @@ class Held:
 
     def keep(self, note: str, vkey: str) -> Path:
         """Keep a checkpoint. Raises: Stop if it isn't the log's, or contradicts one held."""
-        checkpoint = _opened(note, vkey)
+        checkpoint = opened(note, vkey)
         for other in self.folder.glob(f"{checkpoint.size:012}-*.note"):
-            if _opened(other.read_text(encoding="utf-8"), vkey).root != checkpoint.root:
+            if opened(other.read_text(encoding="utf-8"), vkey).root != checkpoint.root:
                 self._write(_name_of(note, checkpoint), note)  # both are evidence
                 raise _forked(checkpoint.size, self.folder)
         return self._write(_name_of(note, checkpoint), note)
@@ -109,12 +109,12 @@ def see(client: Client, held: Held) -> Seen | None:
     held.keep_vkey(vkey)
     note = prove_growth(client, before, vkey) if before is not None else str(shown["note"])
     held.keep(note, vkey)
-    return Seen(note, _opened(note, vkey), vkey, before is None)
+    return Seen(note, opened(note, vkey), vkey, before is None)
 
 
 def prove_growth(client: Client, before: str, vkey: str) -> str:
     """Return the newest checkpoint, proved to add only to `before`. Raises: Stop if it doesn't."""
-    size = _opened(before, vkey).size
+    size = opened(before, vkey).size
     try:
         proof = client.get(f"/v1/ledger/checkpoints/{size}/proof")
     except Stop as stop:
@@ -143,7 +143,8 @@ def note_checkpoint(client: Client) -> Stop | None:
     return None
 
 
-def _opened(note: str, vkey: str) -> Checkpoint:
+def opened(note: str, vkey: str) -> Checkpoint:
+    """Return what a checkpoint says. Raises: Stop if the key did not sign it."""
     try:
         return open_checkpoint(note, VerifierKey.parse(vkey))
     except NoteInvalid as broken:
@@ -151,7 +152,7 @@ def _opened(note: str, vkey: str) -> Checkpoint:
             Code.NOT_VERIFIED,
             "ledger_checkpoint_invalid",
             tr("A checkpoint is not signed by the ledger's key"),
-            tr("Keep it and tell those responsible: it is evidence."),
+            tr("Check the key. If it is right, keep the checkpoint and tell others: it is proof."),
             why=str(broken),
             note=note,
         ) from broken

@@ -8,10 +8,9 @@ from typing import Any
 
 import typer
 
-from control_plane.cli.checkpoints import Held
+from control_plane.cli.checkpoints import Held, opened
 from control_plane.cli.exits import Code, Stop
 from control_plane.cli.terminal import answer, rows, say, tr
-from control_plane.ledger.note import NoteInvalid, VerifierKey, open_checkpoint
 from control_plane.ledger.receipts import ReceiptInvalid, verify_receipt
 from control_plane.ledger.verifier import Fault, Report, verify
 
@@ -65,8 +64,9 @@ def judge_file(file: Path, held: Held, key: str | None, notes: list[str]) -> Non
         return
     means = _means(held, key, notes, str(first.get("vkey") or ""))
     report = _verified(file, means)
-    if report.is_whole and report.newest is not None and not means.is_from_file and key is None:
-        held.keep(report.newest, means.vkey)
+    if report.is_whole and means.vkey == held.find_vkey():
+        for note in [*notes, *([report.newest] if report.newest else [])]:
+            held.keep(note, means.vkey)
     answer(_document(report, means), lambda: _show(report, means))
     if not report.is_whole:
         raise typer.Exit(int(Code.NOT_VERIFIED))
@@ -84,23 +84,8 @@ def _means(held: Held, key: str | None, notes: list[str], in_file: str | None) -
         )
     # What is kept of this platform says nothing about a log with another key.
     own = held.list_notes() if vkey == kept else []
-    sized = sorted(
-        ((_size_of(note, vkey), note) for note in [*own, *notes]), key=lambda one: one[0]
-    )
-    return Means(vkey, key is None and kept is None, tuple(note for _, note in sized))
-
-
-def _size_of(note: str, vkey: str) -> int:
-    try:
-        return open_checkpoint(note, VerifierKey.parse(vkey)).size
-    except NoteInvalid as broken:
-        raise Stop(
-            Code.NOT_VERIFIED,
-            "ledger_checkpoint_invalid",
-            tr("A checkpoint is not signed by the ledger's key"),
-            tr("Check the key and where the checkpoint is from."),
-            why=str(broken),
-        ) from broken
+    by_size = sorted([*own, *notes], key=lambda note: opened(note, vkey).size)
+    return Means(vkey, key is None and kept is None, tuple(by_size))
 
 
 def _verified(file: Path, means: Means) -> Report:

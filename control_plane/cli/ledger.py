@@ -163,7 +163,11 @@ def _download(client: Client, target: BinaryIO) -> tuple[int, int]:
     """Write the export; return how many entries and bytes it has. Raises: Stop if it was cut."""
     size = lines = 0
     tail = b""
-    with client.stream("/v1/ledger/export") as pieces, _progress(client) as advance:
+    with (
+        _for_the_centre(),
+        client.stream("/v1/ledger/export") as pieces,
+        _progress(client) as advance,
+    ):
         for piece in pieces:
             target.write(piece)
             size += len(piece)
@@ -174,6 +178,21 @@ def _download(client: Client, target: BinaryIO) -> tuple[int, int]:
         raise Stop(Code.FAILED, "export_cut", tr("The export broke off"), tr("Try again."))
     end = json.loads(tail.splitlines()[-1])
     return int(end["entries"]), size
+
+
+@contextmanager
+def _for_the_centre() -> Iterator[None]:
+    """Say to whom the whole ledger is not open what they can have proved instead."""
+    try:
+        yield
+    except Stop as stop:
+        if stop.code != Code.FORBIDDEN:
+            raise
+        mend = tr(
+            "The data centre's operators and auditors export it. `edubba ledger checkpoint` proves"
+            " to everybody that it only grows, `edubba ledger receipt ENTRY` what concerns you."
+        )
+        raise Stop(stop.code, stop.reason, stop.title, mend, **stop.facts) from stop
 
 
 @contextmanager

@@ -101,6 +101,8 @@ def examples(
 
 @contextmanager
 def _database() -> Iterator[Database]:
+    import control_plane.migrations.tables  # noqa: F401  # rows refer to those of other rooms
+
     db = Database(find_settings().database_url.get_secret_value())
     try:
         yield db

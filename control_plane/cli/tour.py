@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.cli.client import pause
+from control_plane.cli.credentials import DEFAULT_URL
 from control_plane.hosting.rules import parse_tenant_file
 from control_plane.settings import Settings
 
@@ -81,7 +82,10 @@ def main() -> None:
     _say(f"\nTo trust the certificates of this machine's sites, copy {settings.ca_file} to")
     _say("/usr/local/share/ca-certificates/edubba.crt and run update-ca-certificates.")
     _say(f"Next: {settings.instance} login, {settings.instance} hosting list, ", end="")
-    _say(f"sudo {settings.instance} doctor, make down.\n")
+    _say(f"sudo {settings.instance} doctor, make down.")
+    if stage.url != DEFAULT_URL:
+        _say(f"The commands find this platform by EDUBBA_URL={stage.url}")
+    _say("")
     _say(address)
 
 

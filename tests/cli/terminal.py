@@ -5,7 +5,6 @@ of its own is seen in `test_program.py`.
 """
 
 import io
-import json
 import os
 import sys
 import threading
@@ -38,24 +37,9 @@ from control_plane.tenancy.queries import list_regions
 from tests.api import Api, User, a_person, an_agency
 from tests.centre import FLOWS, Centre, a_centre
 from tests.serving import served
+from tests.stories.cli import Account, Done
 
 _NUMBERS = count(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    output: str
-    errors: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.output)
-
-    def __str__(self) -> str:
-        return f"exit code {self.code}\n{self.output}\n{self.errors}"
 
 
 @dataclass
@@ -92,13 +76,13 @@ class Terminal:
     def ask(self, *arguments: str) -> Any:
         """Run a command that must succeed, with --json; return what it answered."""
         done = self.run(*arguments, "--json")
-        assert done.code == 0, (arguments, str(done))
+        assert done.code == 0, (arguments, done)
         return done.json
 
     def tell(self, *arguments: str, language: str = "en") -> str:
         """Run a command that must succeed; return what a person reads."""
         done = self.run(*arguments, language=language)
-        assert done.code == 0, (arguments, str(done))
+        assert done.code == 0, (arguments, done)
         return done.output
 
 
@@ -159,14 +143,6 @@ class World:
     def agency(self, name: str = "agency") -> Agency:
         """Give an agency that no other test knows."""
         return an_agency(self.db, f"{name}-{next(_NUMBERS)}")
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Somebody who logs in with a password."""
-
-    email: str
-    password: str
 
 
 def an_account(world: World, role: Role, agency: Agency | None = None) -> Account:

@@ -8,7 +8,8 @@ import pytest
 
 from control_plane.cli.credentials import slot_of
 from control_plane.identity.rules import Role
-from tests.cli.terminal import Account, Terminal, World, an_account
+from tests.cli.terminal import Terminal, World, an_account
+from tests.stories.cli import Account
 
 
 @pytest.fixture(scope="module")

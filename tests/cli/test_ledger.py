@@ -11,8 +11,9 @@ from control_plane.identity.rules import Role
 from control_plane.ledger import queries
 from control_plane.ledger.note import Checkpoint, VerifierKey, signed_note
 from control_plane.ledger.queries import EntryFilter
-from tests.cli.terminal import Done, Terminal, World, an_account, await_so
+from tests.cli.terminal import Terminal, World, an_account, await_so
 from tests.ledger.forge import LOG, STRANGER, Forged, edited, entries_of, forge, sealed
+from tests.stories.cli import Done
 
 VKEY = str(LOG.key)
 HONEST = forge(entries_of(12), (1, 5, 11, 12))
@@ -159,6 +160,16 @@ def test_an_export_is_a_file_that_is_judged_without_the_platform(auditor: Termin
     assert "entries" in auditor.tell("ledger", "export", "-o", "again.jsonl")
 
 
+def test_a_checkpoint_from_elsewhere_is_kept_once_it_fits(auditor: Terminal, world: World) -> None:
+    other = world.person(Role.AUDITOR)
+    seen = other.ask("ledger", "checkpoint")
+    (auditor.home / "theirs.note").write_text(seen["note"])
+    auditor.ask("ledger", "export", "-o", "ledger.jsonl")
+    auditor.ask("ledger", "verify", "ledger.jsonl", "--checkpoint", "theirs.note")
+    kept = [path.read_text() for path in auditor.ledger_folder.glob("*.note")]
+    assert seen["note"] in kept
+
+
 def test_an_export_goes_into_a_pipe(auditor: Terminal) -> None:
     piped = auditor.run("ledger", "export", "-o", "-")
     assert piped.code == 0
@@ -168,7 +179,9 @@ def test_an_export_goes_into_a_pipe(auditor: Terminal) -> None:
 def test_only_the_data_centre_exports(world: World) -> None:
     owner = world.person(Role.OWNER, world.agency())
     for verb in ("export", "verify"):
-        assert owner.run("ledger", verb).code == 4
+        done = owner.run("ledger", verb)
+        assert done.code == 4
+        assert "`edubba ledger receipt ENTRY`" in done.errors
     assert list(owner.home.glob("*.jsonl")) == []
     assert owner.ask("ledger", "checkpoint")["tree_size"] > 0
 

@@ -10,7 +10,8 @@ from control_plane.cli.installation import environment_of, find_settings, instan
 from control_plane.identity.queries import find_person_by_email, list_grants
 from control_plane.kit.db import Database
 from control_plane.kit.passwords import is_right
-from tests.cli.terminal import Done, Terminal
+from tests.cli.terminal import Terminal
+from tests.stories.cli import Done
 
 EMAIL, PASSWORD = "samir@centre.example", "correct horse battery"
 NEW = ["setup", "operator", EMAIL, "--name", "سامر", "--password-stdin"]

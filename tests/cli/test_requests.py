@@ -3,7 +3,7 @@
 import pytest
 
 from control_plane.identity.rules import Role
-from tests.cli.terminal import Terminal, World
+from tests.cli.terminal import Terminal, World, await_so
 
 
 @pytest.fixture
@@ -105,3 +105,40 @@ def test_an_end_is_told_to_people(owner: Terminal) -> None:
     ask_for(owner, "website", "small", "--wait")
     told = owner.tell("hosting", "end", "website", "-r", "replaced")
     assert told.startswith("Request req_")
+
+
+def test_a_hosting_is_closed_for_a_while_and_opened_again(owner: Terminal) -> None:
+    ask_for(owner, "website", "small", "--wait")
+    closed = owner.tell("hosting", "suspend", "website", "-r", "under revision")
+    assert "under revision" in closed
+    await_so(lambda: owner.ask("hosting", "show", "website")["suspended_at"])
+    assert "under revision" in owner.tell("hosting", "show", "website", language="ar")
+    opened = owner.ask("hosting", "resume", "website", "-r", "revised")
+    assert opened["suspended_at"] is None
+    again = owner.run("hosting", "resume", "website", "--json")
+    assert again.code == 6
+    assert again.json["error"]["code"] == "hosting_not_suspended"
+
+
+@pytest.mark.slow
+def test_what_has_ended_comes_back(owner: Terminal) -> None:
+    ask_for(owner, "website", "small", "--wait")
+    owner.ask("hosting", "end", "website", "-r", "by mistake", "--wait")
+    told = owner.tell("hosting", "restore", "website", "-r", "it was a mistake", "--wait")
+    assert told.startswith("Request req_")
+    assert owner.ask("hosting", "show", "website")["status"] == "active"
+    again = owner.run("hosting", "restore", "website", "--json")
+    assert again.code == 6
+
+
+@pytest.mark.slow
+def test_a_hosting_gets_another_size_and_title(owner: Terminal, operator: Terminal) -> None:
+    ask_for(owner, "website", "small", "--wait")
+    more = ["--size", "medium", "--title", "موقعنا", "-r", "more visitors"]
+    asked = owner.ask("hosting", "change", "website", *more)
+    assert (asked["kind"], asked["status"]) == ("change", "submitted")
+    operator.ask("request", "approve", asked["id"], "--wait")
+    shown = owner.ask("hosting", "show", "website")
+    assert (shown["size"], shown["title"], shown["status"]) == ("medium", "موقعنا", "active")
+    nothing = owner.run("hosting", "change", "website", "--size", "medium", "--json")
+    assert nothing.code == 6

@@ -100,19 +100,37 @@ def test_what_waits_for_an_operator_is_told_when_time_is_over(owner: Terminal) -
     assert "It goes on without you" in done.errors
 
 
-def test_a_hosting_that_differs_is_shown_by_the_plan_and_refused_by_apply(
+def test_a_hosting_that_cannot_become_so_is_shown_by_the_plan_and_refused_by_apply(
     owner: Terminal,
 ) -> None:
     declare(owner, {"name": "website"})
     owner.ask("apply")
-    declare(owner, {"name": "website", "size": "large", "title": "Other"})
+    declare(owner, {"name": "website", "hostname": "elsewhere"})
     plan = owner.run("plan")
     assert plan.code == 6
-    assert "website: size is small, declared is large" in plan.output
+    assert "website: hostname is website-" in plan.output
+    assert "declared is elsewhere" in plan.output
     applied = owner.run("apply", "--json")
     assert applied.code == 6
     assert applied.json["error"]["code"] == "hosting_differs"
     assert applied.json["error"]["facts"]["line"] == 5
+
+
+@pytest.mark.slow
+def test_a_change_is_planned_asked_for_and_waited_for(world: World, owner: Terminal) -> None:
+    declare(owner, {"name": "website"})
+    owner.ask("apply", "--wait")
+    declare(owner, {"name": "website", "size": "medium"})
+    told = owner.tell("plan")
+    assert "website: size goes from small to medium." in told
+    asked = owner.run("apply")
+    assert "website: its change is asked for" in asked.errors
+    [request] = owner.ask("request", "list", "--status", "submitted")["items"]
+    operator = world.person(Role.OPERATOR)
+    operator.ask("request", "approve", request["id"])
+    assert owner.ask("apply", "--wait")["items"][0]["status"] == "active"
+    assert owner.ask("hosting", "show", "website")["size"] == "medium"
+    assert owner.run("plan", "--exit-code").code == 0
 
 
 def test_what_the_file_does_not_name_is_told_and_left_alone(owner: Terminal) -> None:

@@ -1,6 +1,7 @@
 """Whatever a command says, it can say in Arabic too, with the same facts."""
 
 import ast
+import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import control_plane
 import control_plane.cli
 from control_plane.cli.exits import EXPLAINED
 from control_plane.cli.helping import HEADINGS, list_commands
@@ -17,11 +19,13 @@ from control_plane.cli.main import _MISUSE, _MISUSES, COMMANDS, command_tree
 from control_plane.cli.means import RESOURCES
 from control_plane.cli.telling import EVENTS, FINISHED
 from control_plane.hosting.rules import HostingStatus, RequestStatus, WishVerdict
+from control_plane.hosting.steps import FLOW
 from control_plane.kit.text import has_translation, translate
 from control_plane.releases.rules import DeploymentStatus
 
 MODULES = sorted(Path(control_plane.cli.__file__).parent.glob("*.py"))
 BY_ROOT = {"tour.py"}  # a part of `make up`, which speaks English
+_WAITS = re.compile(r"\b(?:Again|Unavailable)\(\s*\"([a-z_]+)\"")
 NAMED = {"titles", "message", "sentences"}  # what is put into words a line later
 
 
@@ -111,3 +115,15 @@ def test_a_command_says_it_in_arabic_with_the_same_facts(message: str) -> None:
 
 def placeholders(message: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(message) if name}
+
+
+def test_every_step_of_a_hosting_and_all_that_one_waits_for_is_told_in_words() -> None:
+    assert set(FLOW.steps) - set(FINISHED) == set()
+    sources = Path(control_plane.__file__).parent.rglob("*.py")
+    named = {
+        constant
+        for source in sources
+        for constant in _WAITS.findall(source.read_text(encoding="utf-8"))
+    }
+    assert "waiting_for_tenant" in named
+    assert named - set(EVENTS) == set()

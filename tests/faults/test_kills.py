@@ -34,6 +34,8 @@ READS = {
     "keyring.open",
 }
 NO_STEP_USES = {
+    "cloud.close_run",  # runs of playbooks are no part of a hosting's life yet
+    "cloud.open_run",
     "edge.replace_routes",  # each hosting's own life sees to its route
     "keyring.seal",  # no step has a secret to keep yet
 }

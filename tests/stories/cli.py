@@ -43,17 +43,9 @@ class Cli:
     def run(self, *arguments: str, language: str = "en", stdin: str = "") -> Done:
         """Run a command to its end, however it ends."""
         self.home.mkdir(parents=True, exist_ok=True)
-        environment = {
-            **{name: os.environ[name] for name in ("PATH",) if name in os.environ},
-            "HOME": str(self.home),
-            "LANG": f"{language}.UTF-8",
-            "PYTHONPATH": str(CHECKOUT),
-            "EDUBBA_URL": self.url,
-            "NO_COLOR": "1",
-        }
         done = subprocess.run(
-            [sys.executable, "-m", "control_plane.cli.main", *arguments],
-            env=environment,
+            self.command(*arguments),
+            env=self.environment(language),
             cwd=self.home,
             input=stdin,
             capture_output=True,
@@ -62,6 +54,21 @@ class Cli:
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return a command as the system runs it."""
+        return [sys.executable, "-m", "control_plane.cli.main", *arguments]
+
+    def environment(self, language: str = "en") -> dict[str, str]:
+        """Return what a command is told by its surroundings, and nothing else."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "LANG": f"{language}.UTF-8",
+            "PYTHONPATH": str(CHECKOUT),
+            "EDUBBA_URL": self.url,
+            "NO_COLOR": "1",
+        }
 
     def ask(self, *arguments: str) -> Any:
         """Run a command that must succeed, with --json; return what it answered."""

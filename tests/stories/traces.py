@@ -98,17 +98,18 @@ def list_files(instance: str) -> list[str]:
 
 def list_running(instance: str) -> list[str]:
     """Return all that `make down` has to stop."""
-    return [*list_processes(instance), *list_rules(instance), *list_cgroups(instance)]
+    looks = (
+        list_processes,
+        list_mounts,
+        list_namespaces,
+        list_rules,
+        list_cgroups,
+        list_loop_devices,
+    )
+    return [trace for look in looks for trace in look(instance)]
 
 
 def list_all(instance: str) -> list[str]:
     """Return everything that `make clean` has to remove."""
-    looks = (
-        list_running,
-        list_mounts,
-        list_namespaces,
-        list_loop_devices,
-        list_accounts,
-        list_files,
-    )
+    looks = (list_running, list_accounts, list_files)
     return [trace for look in looks for trace in look(instance)]

@@ -8,14 +8,14 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from sqlmodel import Session
 
 from control_plane.kit.db import Database
 from control_plane.ports.bundle import Ports
-from tests.faults.world import PORTS, is_stream
+from tests.faults.world import is_stream
 
 COMMIT = "commit"
 
@@ -111,10 +111,14 @@ class WatchedPort:
 
 def watched(ports: Ports, watch: Watch) -> Ports:
     """Return the same ports, watched."""
-    region_id = next(iter(ports.clouds))
-    targets = (ports.clouds[region_id], ports.edge, ports.blobs, ports.keyring)
-    cloud, edge, blobs, keyring = (
-        cast("Any", WatchedPort(name, target, watch))
-        for name, target in zip(PORTS, targets, strict=True)
-    )
-    return Ports({region_id: cloud}, edge, blobs, keyring)
+
+    def seen(name: str, target: object) -> Any:
+        return WatchedPort(name, target, watch)
+
+    clouds = {region: seen("cloud", cloud) for region, cloud in ports.clouds.items()}
+    others = {
+        one.name: seen(one.name, getattr(ports, one.name))
+        for one in fields(ports)
+        if one.name != "clouds"
+    }
+    return replace(ports, clouds=clouds, **others)

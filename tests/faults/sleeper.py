@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Client
 from pathlib import Path
 from typing import Any, cast
@@ -75,7 +76,7 @@ def main(url: str, life_id: str, region_id: str, point: str, world: str) -> None
     ports = _ports(region_id, world)
     refusals: list[str] = []
     cloud = cast("Any", NotedPort(ports.cloud(region_id), refusals))
-    ports = Ports({region_id: cloud}, ports.edge, ports.blobs, ports.keyring)
+    ports = replace(ports, clouds={region_id: cloud})
     engine = Engine(Database(url), watched(ports, SleepingWatch(point)), Registry(FLOWS), "sleeper")
     recorded = engine.run_step(life_id)
     sys.stdout.write(json.dumps({"recorded": recorded, "refused": refusals}))

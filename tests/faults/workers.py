@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -83,4 +84,4 @@ def counting(ports: Ports, before_return: Callable[[str], object]) -> tuple[Port
     """Return ports whose cloud is counted, and that cloud."""
     [(region_id, target)] = ports.clouds.items()
     cloud = CountingPort(target, before_return)
-    return Ports({region_id: cast("Any", cloud)}, ports.edge, ports.blobs, ports.keyring), cloud
+    return replace(ports, clouds={region_id: cast("Any", cloud)}), cloud

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stories.hosted import Site, log_in_as, new_agency, request_site
+from tests.stories.hosted import Site, new_agency, request_site
 from tests.stories.installation import Installation, installed
 from tests.stories.sites import documentation, small_site
 
@@ -46,7 +46,7 @@ def library(installation: Installation) -> Site:
     told = owner.post("/v1/requests", {**wish, "blueprint": "static-site", "size": "medium"})
     assert told["status"] == "submitted"
     approval = {"plan_hash": told["plan"]["hash"]}
-    log_in_as(installation, "operator").post(f"/v1/requests/{told['id']}/approve", approval)
+    installation.person("operator").post(f"/v1/requests/{told['id']}/approve", approval)
     hosting = owner.get(f"/v1/hostings/{told['hosting']}")
     site = Site(installation, owner, "library", told["hosting"], hosting["hostname"])
     site.wait("active")

@@ -105,13 +105,9 @@ def digest_of(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def log_in_as(installation: Installation, role: str, language: str = "en") -> Person:
-    return log_in(installation.url, installation.accounts[role], language)
-
-
 def new_agency(installation: Installation, slug: str) -> Person:
     """Let the operator take an agency in, with plenty; return its owner."""
-    operator = log_in_as(installation, "operator")
+    operator = installation.person("operator")
     operator.post("/v1/agencies", {"slug": slug, "name_ar": f"جهة {slug}", "name_en": slug})
     plenty = {"servers": 10, "cpu_millis": 8000, "memory_mib": 8192, "disk_mib": 65536}
     budget = {"currency": "IQD", "micros_per_hour": 500_000_000}

@@ -27,6 +27,7 @@ from control_plane.settings import Settings
 from tests.ports import free_port
 from tests.stories import traces
 from tests.stories.cli import Account, Cli
+from tests.stories.people import Person, log_in
 from tests.stories.visitor import Visitor
 from tests.waiting import wait_until
 
@@ -67,6 +68,7 @@ class Installation:
     )
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
+    people: dict[str, Person] = field(default_factory=dict)
     is_shared_checkout: bool = True
 
     @property
@@ -202,10 +204,17 @@ class Installation:
     def visitor(self, hostname: str) -> Visitor:
         return Visitor(hostname, self.ports["https"], self.settings.ca_file)
 
+    def person(self, role: str) -> Person:
+        """Return an example account's holder, logged in once: many logins would be refused."""
+        if role not in self.people:
+            self.people[role] = log_in(self.url, self.accounts[role])
+        return self.people[role]
+
     def cli(self, account: Account) -> Cli:
-        """Return somebody's command line, logged in."""
+        """Return somebody's command line, logged in; their home is the same each time."""
         cli = Cli(self.url, self.folder / "home" / account.email, account)
-        cli.log_in()
+        if not cli.home.exists():
+            cli.log_in()
         return cli
 
     @contextmanager

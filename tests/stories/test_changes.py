@@ -7,7 +7,7 @@ from control_plane.locald.checks import Limits
 from control_plane.locald.names import Names
 from control_plane.ports.cloud.local import LocalCloud
 from control_plane.ports.cloud.port import ServerState
-from tests.stories.hosted import Site, log_in_as, new_agency, request_site
+from tests.stories.hosted import Site, new_agency, request_site
 from tests.stories.installation import Installation
 from tests.stories.sites import small_site
 from tests.stories.visitor import Reply
@@ -47,7 +47,7 @@ def page_of(site: Site) -> Reply:
 
 def test_a_site_grows_without_losing_what_it_shows(installation: Installation, court: Site) -> None:
     request = ask(court, "change", size="medium", reason="the register is published")
-    operator = log_in_as(installation, "operator")
+    operator = installation.person("operator")
     plan = operator.get(f"/v1/requests/{request}")["plan"]
     operator.post(f"/v1/requests/{request}/approve", {"plan_hash": plan["hash"]})
     wait_until(lambda: court.owner.get(f"/v1/requests/{request}")["status"] == "fulfilled", 60)

@@ -22,6 +22,7 @@ from control_plane.engine.bell import hear, heard_life
 from control_plane.engine.engine import Engine
 from control_plane.engine.registry import Registry
 from control_plane.engine.sweep import alert_overdue_lives, find_due_lives, wake_resting_lives
+from control_plane.hosting import actions as hosting_actions
 from control_plane.hosting import steps as hosting
 from control_plane.kit import metrics
 from control_plane.kit.db import Database
@@ -166,6 +167,12 @@ def ensure_platform(settings: Settings, db: Database) -> str:
         return region.id
 
 
+def _publish_recipient(db: Database, ports: Ports) -> None:
+    recipient = ports.keyring.recipient()
+    with db.begin() as session:
+        hosting_actions.publish_recipient(session, recipient)
+
+
 def _publish_authority(settings: Settings, ports: Ports) -> None:
     # Whom to trust is for everybody to read: visitors, the doctor, the worker's own look.
     settings.ca_file.parent.mkdir(parents=True, exist_ok=True)
@@ -183,6 +190,7 @@ def main() -> None:
     region_id = ensure_platform(settings, db)
     ports = new_ports(settings, [region_id])
     _publish_authority(settings, ports)
+    _publish_recipient(db, ports)
     worker = Worker(settings, db, ports)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: worker.stop())

@@ -1,5 +1,6 @@
 """Rows of a small world, made directly, for tests that ask who may reach them."""
 
+from control_plane.blueprints.models import BlueprintVersion
 from control_plane.engine.lives import add_event, find_life, start_life
 from control_plane.engine.models import Life, LifeState
 from control_plane.hosting.models import Hosting, Request
@@ -40,6 +41,15 @@ def a_hosting_row(
         life_id = start_life(session, LIFE, hosting.id, agency.id)
         add_event(session, life_id, "await_decision", "life_began")
         return hosting
+
+
+def takes_settings(db: Database, hosting_id: str) -> None:
+    """Let a hosting be of a kind that its agency may set variables for."""
+    with db.begin() as session:
+        hosting = session.get_one(Hosting, hosting_id)
+        version = session.get_one(BlueprintVersion, hosting.blueprint_version_id)
+        version.spec = {**version.spec, "takes_settings": True}
+        session.add(version)
 
 
 def a_request_row(db: Database, agency: Agency, hosting: Hosting | None = None) -> Request:

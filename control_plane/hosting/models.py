@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from control_plane.hosting.rules import Answer, HostingStatus, RequestKind, RequestStatus
@@ -57,6 +57,35 @@ class Hosting(SQLModel, table=True):
     suspended_by: str | None = Field(default=None, max_length=64)
     is_suspended_by_centre: bool = False
     suspended_why: str = Field(default="", max_length=500)
+
+
+class Setting(SQLModel, table=True):
+    """An environment variable of a hosting: open (`value`), or sealed to the worker's keyring."""
+
+    __tablename__ = "setting"
+    __table_args__ = (UniqueConstraint("hosting_id", "name"),)
+
+    id: str = id_column()
+    agency_id: str = ref("agency.id")
+    hosting_id: str = ref("hosting.id")
+    name: str = Field(max_length=64)
+    value: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    ciphertext: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    key_id: str | None = Field(default=None, max_length=24)
+    version: int | None = None
+    size: int  # bytes of the value, also of a secret one
+    changed_at: datetime = moment()
+    changed_by: str = Field(max_length=64)
+
+
+class RecipientKey(SQLModel, table=True):
+    """The public key to which secrets are sealed: the worker publishes it, the web reads it."""
+
+    __tablename__ = "recipient_key"
+
+    key_id: str = Field(primary_key=True, max_length=24)
+    public_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    published_at: datetime = moment()
 
 
 class Request(SQLModel, table=True):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from control_plane.hosting.models import Decision, Plan
+from control_plane.hosting.models import Decision, Plan, Setting
 from control_plane.hosting.queries import HostingView, RequestView
 from control_plane.hosting.rules import (
     Answer,
@@ -164,6 +164,48 @@ class ResumeIn(In):
     )
 
     reason: Reason = ""
+
+
+class SettingsIn(In):
+    """Variables to set (null removes), and secrets, which are never shown again."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "settings": {"LANGUAGE": "ar", "OLD_FLAG": None},
+                    "secrets": {"SMTP_PASSWORD": "correct horse battery staple"},
+                }
+            ]
+        },
+    )
+
+    settings: dict[str, str | None] = Field(default_factory=dict, max_length=200)
+    secrets: dict[str, str] = Field(default_factory=dict, max_length=200)
+
+
+class SettingOut(BaseModel):
+    """A variable; the value of a secret is null."""
+
+    name: str
+    value: str | None
+    is_secret: bool
+    changed_at: datetime
+    changed_by: str
+
+    @classmethod
+    def of(cls, row: Setting) -> "SettingOut":
+        """Show a row."""
+        is_secret = row.ciphertext is not None
+        return cls.model_validate({**row.model_dump(), "is_secret": is_secret})
+
+
+class SettingsOut(BaseModel):
+    """All variables of a hosting, and the generation of the wish they belong to."""
+
+    generation: int
+    items: list[SettingOut]
 
 
 class CostOut(BaseModel):

@@ -11,7 +11,14 @@ WEB, WORKER = "edubba_web", "edubba_worker"
 # Nobody who serves requests may rewrite what was recorded: these are append-only to the web.
 APPEND_ONLY = ("ledger_entry", "decision", "plan", "timeline_event", "price", "blueprint_version")
 # What only the worker writes: the sequenced tree and what the edge and regions were seen to be.
-WORKER_ONLY = ("ledger_log", "ledger_checkpoint", "ledger_node", "region_image", "edge_state")
+WORKER_ONLY = (
+    "ledger_log",
+    "ledger_checkpoint",
+    "ledger_node",
+    "region_image",
+    "edge_state",
+    "recipient_key",
+)
 
 
 def apply(connection: Connection) -> None:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from control_plane.kit import clock
 from control_plane.kit.errors import Refused, Unavailable
+from control_plane.kit.sending import seal_to
 from control_plane.ports.keyring.files import FileKeyring
 from control_plane.ports.keyring.memory import MemoryKeyring
 from control_plane.ports.keyring.port import IssuedCertificate, Keyring, Sealed
@@ -119,6 +120,25 @@ def test_what_was_sealed_opens_with_its_context_only(keyring: Keyring) -> None:
     assert keyring.open(sealed, "hosting:hst_1") == b"a password"
     assert b"a password" not in sealed.ciphertext
     assert refusal(lambda: keyring.open(sealed, "hosting:hst_2")) == "wrong_context"
+
+
+def test_what_is_sent_is_opened_by_its_keyring_alone_and_for_what_it_was_sealed(
+    keyring: FileKeyring | MemoryKeyring,
+) -> None:
+    recipient = keyring.recipient()
+    ciphertext = seal_to(recipient, b"a password", "hosting:hst_1")
+    sent = Sealed(recipient.key_id, 1, ciphertext)
+    assert b"a password" not in ciphertext
+    assert keyring.open_sent(sent, "hosting:hst_1") == b"a password"
+    assert refusal(lambda: keyring.open_sent(sent, "hosting:hst_2")) == "wrong_context"
+    assert refusal(lambda: MemoryKeyring(ZONE).open_sent(sent, "hosting:hst_1")) == "unknown_key"
+    for damaged in (ciphertext[:-1], b"", bytes(32)):
+        wrong = Sealed(recipient.key_id, 1, damaged)
+        assert refusal(partial(keyring.open_sent, wrong, "hosting:hst_1")) == "wrong_context"
+    later = Sealed(recipient.key_id, 2, ciphertext)
+    assert refusal(lambda: keyring.open_sent(later, "hosting:hst_1")) == "unknown_version"
+    assert keyring.rotate_recipient_key() == keyring.recipient().key_id > recipient.key_id
+    assert keyring.open_sent(sent, "hosting:hst_1") == b"a password"
 
 
 def test_sealing_twice_gives_two_ciphertexts(keyring: Keyring) -> None:

@@ -27,7 +27,7 @@ from control_plane.tenancy import actions as tenancy
 from control_plane.tenancy.models import Agency
 from tests.api import PLENTY, PLENTY_MICROS, Api, User, a_person, as_user
 from tests.offer import a_wish
-from tests.world import a_hosting_row, a_stopped_life
+from tests.world import a_hosting_row, a_stopped_life, takes_settings
 
 CENTRE = "operator auditor"
 MEMBERS = "viewer developer owner"
@@ -148,6 +148,11 @@ def _ended(place: Place) -> Any:
         tenancy.release_reservation(session, hosting.id)
         hostnames.release(session, SYSTEM, hosting.id)
     return {"reason": "ended by mistake"}
+
+
+def _a_setting_for_an_application(place: Place) -> Any:
+    takes_settings(place.api.db, place.filled["reference"])
+    return {"settings": {"LANGUAGE": "ar"}}
 
 
 def _suspended(place: Place) -> Any:
@@ -297,6 +302,10 @@ TABLE: dict[str, Access] = {
     "POST /v1/hostings/{reference}/restore": Access("developer owner", "", body=_ended),
     "POST /v1/hostings/{reference}/suspend": Access("owner operator", "operator", body=_reason),
     "POST /v1/hostings/{reference}/resume": Access("owner operator", "operator", body=_suspended),
+    "GET /v1/hostings/{reference}/settings": Access(EVERYBODY, CENTRE),
+    "PATCH /v1/hostings/{reference}/settings": Access(
+        "developer owner", "", body=_a_setting_for_an_application
+    ),
     "POST /v1/hostings/{reference}/deployments": Access(
         "developer owner", "", body=lambda place: {"release": _a_release(place)}
     ),

@@ -125,6 +125,7 @@ class Blueprint(_Part):
     inputs: InputsSchema
     sizes: dict[Name, Size] = Field(min_length=1)
     health: Health = Health()
+    takes_settings: bool = False  # whether its agency sets environment variables
     alerts: list[str] = []  # the alerts of monitoring/ that tell of its hostings
     placeholder: dict[str, str] = {}
 

@@ -23,6 +23,12 @@ from control_plane.hosting.actions.living import (
     restore_service,
     return_to_live,
 )
+from control_plane.hosting.actions.setting import (
+    SettingChanges,
+    change_settings,
+    publish_recipient,
+    secret_context,
+)
 from control_plane.hosting.actions.submitting import (
     Proposal,
     propose,
@@ -38,6 +44,7 @@ __all__ = [
     "Granted",
     "Proposal",
     "RollbackWish",
+    "SettingChanges",
     "Terms",
     "abandon",
     "apply_wishes",
@@ -45,6 +52,7 @@ __all__ = [
     "begin_building",
     "begin_change",
     "begin_ending",
+    "change_settings",
     "deploy",
     "installed_policy",
     "mark_active",
@@ -55,6 +63,7 @@ __all__ = [
     "note_observed",
     "plan_wishes",
     "propose",
+    "publish_recipient",
     "quarantine",
     "reject",
     "reopen",
@@ -62,6 +71,7 @@ __all__ = [
     "resume",
     "return_to_live",
     "roll_back",
+    "secret_context",
     "submit_change",
     "submit_create",
     "submit_end",

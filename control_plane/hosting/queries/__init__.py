@@ -29,6 +29,7 @@ from control_plane.hosting.queries.rows import (
     lock_request,
     placement_of,
 )
+from control_plane.hosting.queries.settings import find_recipient, list_settings
 from control_plane.hosting.queries.views import (
     HostingView,
     RequestView,
@@ -50,6 +51,7 @@ __all__ = [
     "find_latest_plan",
     "find_open_request",
     "find_present",
+    "find_recipient",
     "get_create_request",
     "get_hosting",
     "get_hosting_for",
@@ -62,6 +64,7 @@ __all__ = [
     "list_hostings",
     "list_present",
     "list_requests",
+    "list_settings",
     "lock_request",
     "making_now",
     "making_of",

@@ -41,6 +41,12 @@ from control_plane.hosting.rules.problems import (
     RequestOpen,
     SuspendedByCentre,
 )
+from control_plane.hosting.rules.settings import (
+    SettingRefused,
+    SettingsNotTaken,
+    SettingsTooLarge,
+    check_settings,
+)
 from control_plane.hosting.rules.status import (
     ENDABLE,
     GONE,
@@ -123,6 +129,9 @@ __all__ = [
     "RequestOpen",
     "RequestStatus",
     "Rule",
+    "SettingRefused",
+    "SettingsNotTaken",
+    "SettingsTooLarge",
     "Slug",
     "SuspendedByCentre",
     "TenantFile",
@@ -130,6 +139,7 @@ __all__ = [
     "Verdict",
     "WishVerdict",
     "WishedHosting",
+    "check_settings",
     "find_doubled",
     "judge",
     "list_differences",

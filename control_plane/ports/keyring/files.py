@@ -14,12 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from control_plane.kit import clock
 from control_plane.kit.errors import Refused, Unavailable
+from control_plane.kit.sending import Recipient
 from control_plane.ports.keyring import authority, sealing
 from control_plane.ports.keyring.port import IssuedCertificate, Sealed
 
 _LEDGER_KEY = "ledger.key"  # 32 raw bytes
 _AUTHORITY = "authority.pem"  # certificate and key in one file, so that they can't differ
 _MASTER_KEYS = "master"  # one file of 32 raw bytes a key, named by its id
+_RECIPIENT_KEYS = "recipient"  # likewise
 
 
 class FileKeyring:
@@ -47,16 +49,31 @@ class FileKeyring:
 
     def seal(self, plaintext: bytes, context: str) -> Sealed:
         """Encrypt with the newest master key."""
-        key_id = max(self._list_master_keys(), default="") or self.rotate_master_key()
-        return sealing.seal_with(self._master_key(key_id), key_id, plaintext, context)
+        key_id = max(self._list_keys(_MASTER_KEYS), default="") or self.rotate_master_key()
+        return sealing.seal_with(self._key(_MASTER_KEYS, key_id), key_id, plaintext, context)
 
     def open(self, sealed: Sealed, context: str) -> bytes:
         """Decrypt with the master key that sealed it. Raises Refused (`unknown_key` too)."""
-        return sealing.open_with(self._master_key(sealed.key_id), sealed, context)
+        return sealing.open_with(self._key(_MASTER_KEYS, sealed.key_id), sealed, context)
+
+    def recipient(self) -> Recipient:
+        """Return the newest public key to which others seal what only this keyring opens."""
+        key_id = max(self._list_keys(_RECIPIENT_KEYS), default="") or self.rotate_recipient_key()
+        return sealing.recipient_of(self._key(_RECIPIENT_KEYS, key_id), key_id)
+
+    def open_sent(self, sealed: Sealed, context: str) -> bytes:
+        """Decrypt what was sealed to a recipient of this keyring."""
+        return sealing.open_sent_with(self._key(_RECIPIENT_KEYS, sealed.key_id), sealed, context)
+
+    def rotate_recipient_key(self) -> str:
+        """Let others seal to a new key from now on; older ones still open what they got."""
+        key_id = sealing.new_key_id(self._list_keys(_RECIPIENT_KEYS), sealing.RECIPIENT)
+        self._ensure(f"{_RECIPIENT_KEYS}/{key_id}", sealing.new_recipient_key)
+        return key_id
 
     def rotate_master_key(self) -> str:
         """Seal with a new key from now on; what older ones sealed stays readable."""
-        key_id = sealing.new_key_id(self._list_master_keys())
+        key_id = sealing.new_key_id(self._list_keys(_MASTER_KEYS))
         self._ensure(f"{_MASTER_KEYS}/{key_id}", sealing.new_master_key)
         return key_id
 
@@ -67,18 +84,18 @@ class FileKeyring:
     def _authority_pem(self) -> bytes:
         return self._ensure(_AUTHORITY, lambda: authority.new_authority(self._zone, clock.now()))
 
-    def _list_master_keys(self) -> list[str]:
+    def _list_keys(self, folder: str) -> list[str]:
         try:
-            names = [path.name for path in self._folder(_MASTER_KEYS).iterdir()]
+            names = [path.name for path in self._folder(folder).iterdir()]
         except OSError as error:
             raise Unavailable("keyring_unreadable", reason=str(error)) from error
         return [name for name in names if sealing.is_key_id(name)]
 
-    def _master_key(self, key_id: str) -> bytes:
+    def _key(self, folder: str, key_id: str) -> bytes:
         if not sealing.is_key_id(key_id):  # it comes from a row, and becomes a path
             raise Refused("unknown_key", key_id=key_id)
         try:
-            return (self._folder(_MASTER_KEYS) / key_id).read_bytes()
+            return (self._folder(folder) / key_id).read_bytes()
         except FileNotFoundError as error:
             raise Refused("unknown_key", key_id=key_id) from error
         except OSError as error:

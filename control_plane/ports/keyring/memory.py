@@ -4,6 +4,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from control_plane.kit import clock
 from control_plane.kit.errors import Refused
+from control_plane.kit.sending import Recipient
 from control_plane.ports.keyring import authority, sealing
 from control_plane.ports.keyring.port import IssuedCertificate, Sealed
 
@@ -15,7 +16,9 @@ class MemoryKeyring:
         self._ledger_key = Ed25519PrivateKey.generate()
         self._authority_pem = authority.new_authority(zone, clock.now())
         self._master_keys: dict[str, bytes] = {}
+        self._recipient_keys: dict[str, bytes] = {}
         self.rotate_master_key()
+        self.rotate_recipient_key()
 
     def ledger_public_key(self) -> bytes:
         """Return the 32 bytes of the ledger's Ed25519 public key."""
@@ -43,6 +46,23 @@ class MemoryKeyring:
         if sealed.key_id not in self._master_keys:
             raise Refused("unknown_key", key_id=sealed.key_id)
         return sealing.open_with(self._master_keys[sealed.key_id], sealed, context)
+
+    def recipient(self) -> Recipient:
+        """Return the newest public key to which others seal what only this keyring opens."""
+        key_id = max(self._recipient_keys)
+        return sealing.recipient_of(self._recipient_keys[key_id], key_id)
+
+    def open_sent(self, sealed: Sealed, context: str) -> bytes:
+        """Decrypt what was sealed to a recipient of this keyring."""
+        if sealed.key_id not in self._recipient_keys:
+            raise Refused("unknown_key", key_id=sealed.key_id)
+        return sealing.open_sent_with(self._recipient_keys[sealed.key_id], sealed, context)
+
+    def rotate_recipient_key(self) -> str:
+        """Let others seal to a new key from now on; older ones still open what they got."""
+        key_id = sealing.new_key_id(self._recipient_keys, sealing.RECIPIENT)
+        self._recipient_keys[key_id] = sealing.new_recipient_key()
+        return key_id
 
     def rotate_master_key(self) -> str:
         """Seal with a new key from now on; what older ones sealed stays readable."""

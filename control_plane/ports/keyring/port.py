@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from control_plane.kit.sending import Recipient
+
 
 @dataclass(frozen=True, slots=True)
 class IssuedCertificate:
@@ -40,6 +42,12 @@ class Keyring(Protocol):
 
     def seal(self, plaintext: bytes, context: str) -> Sealed:
         """Encrypt; `context` (owner and row id) must be given again to open it."""
+
+    def recipient(self) -> Recipient:
+        """Return the newest public key to which others seal what only this keyring opens."""
+
+    def open_sent(self, sealed: Sealed, context: str) -> bytes:
+        """Decrypt what was sealed to a recipient of this keyring. Raises `Refused` as `open`."""
 
     def open(self, sealed: Sealed, context: str) -> bytes:
         """Decrypt. Raises `Refused` (`wrong_context`) if it was sealed for something else."""

@@ -5,30 +5,34 @@ import secrets
 from collections.abc import Iterable
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from control_plane.kit import sending
 from control_plane.kit.errors import Refused
+from control_plane.kit.sending import Recipient
 from control_plane.ports.keyring.port import Sealed
 
 VERSION = 1
 _NONCE_BYTES = 12  # what GCM is made for; random, so at most 2^32 seals a key (NIST SP 800-38D)
 
 
-_KEY_ID = re.compile(r"mk([0-9]{4})-[0-9a-f]{8}")
+_KEY_ID = re.compile(r"(?:mk|rk)([0-9]{4})-[0-9a-f]{8}")
+MASTER, RECIPIENT = "mk", "rk"
 
 
-def new_key_id(known: Iterable[str]) -> str:
-    """Return an id that sorts after all known ones, whatever the clock says.
+def new_key_id(known: Iterable[str], kind: str = MASTER) -> str:
+    """Return an id that sorts after all known ones of its kind, whatever the clock says.
 
     The random part keeps two keys apart that were made from one restored copy of a keyring.
     """
     newest = _KEY_ID.fullmatch(max(known, default=""))
     number = int(newest[1]) + 1 if newest else 1
-    return f"mk{number:04d}-{secrets.token_hex(4)}"
+    return f"{kind}{number:04d}-{secrets.token_hex(4)}"
 
 
 def is_key_id(text: str) -> bool:
-    """Whether `text` has the form of a master key's id."""
+    """Whether `text` has the form of a key's id."""
     return _KEY_ID.fullmatch(text) is not None
 
 
@@ -53,6 +57,29 @@ def open_with(master_key: bytes, sealed: Sealed, context: str) -> bytes:
     try:
         return AESGCM(master_key).decrypt(nonce, ciphertext, bound)
     except (InvalidTag, ValueError) as error:  # ValueError: cut shorter than its nonce
+        raise Refused("wrong_context", key_id=sealed.key_id) from error
+
+
+def new_recipient_key() -> bytes:
+    """Return the 32 bytes of a private X25519 key."""
+    return X25519PrivateKey.generate().private_bytes_raw()
+
+
+def recipient_of(private_key: bytes, key_id: str) -> Recipient:
+    """Return the public half of a recipient's key."""
+    public = X25519PrivateKey.from_private_bytes(private_key).public_key()
+    return Recipient(key_id, public.public_bytes_raw())
+
+
+def open_sent_with(private_key: bytes, sealed: Sealed, context: str) -> bytes:
+    """Decrypt what was sent. Raises Refused: `wrong_context` (damage too), `unknown_version`."""
+    if sealed.version != sending.VERSION:
+        raise Refused("unknown_version", version=sealed.version)
+    private = X25519PrivateKey.from_private_bytes(private_key)
+    bound = sending.bound_to(sealed.key_id, sealed.version, context)
+    try:
+        return sending.SUITE.decrypt(sealed.ciphertext, private, bound)
+    except (InvalidTag, ValueError) as error:  # ValueError: cut shorter than its key
         raise Refused("wrong_context", key_id=sealed.key_id) from error
 
 

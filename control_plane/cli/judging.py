@@ -168,8 +168,8 @@ def _show(report: Report, means: Means) -> None:
     if report.is_whole:
         say(
             tr(
-                "✓ The ledger is whole: {entries} entries as signed, compared with {held}"
-                " checkpoints held.",
+                "✓ The ledger is whole: {entries} entries as signed. Checkpoints held and compared:"
+                " {held}.",
                 **known,
             )
         )

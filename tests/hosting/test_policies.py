@@ -41,8 +41,12 @@ def test_a_small_site_of_an_owner_is_approved() -> None:
         {"roles": frozenset()},
         {"price": Money("IQD", 13_698_631)},  # 10,000.000630 a month
         {"price": Money("USD", 1)},
-        {"kind": RequestKind.CHANGE, "size": "large"},
-        {"kind": RequestKind.CHANGE, "roles": frozenset({Role.DEVELOPER})},
+        {"kind": RequestKind.CHANGE},
+        {
+            "kind": RequestKind.CHANGE,
+            "raises_cost": False,
+            "roles": frozenset({Role.DEVELOPER}),
+        },
         {"kind": RequestKind.RESTORE, "roles": frozenset({Role.DEVELOPER})},
     ],
 )
@@ -61,8 +65,9 @@ def test_an_owner_ends_what_is_theirs() -> None:
     assert not ask(kind=RequestKind.END, roles=frozenset({Role.DEVELOPER})).approves
 
 
-def test_an_owner_changes_a_small_site_and_brings_back_what_was_approved_before() -> None:
-    assert ask(kind=RequestKind.CHANGE).decider_id == "policy:default/small-change"
+def test_an_owner_changes_what_costs_no_more_and_brings_back_what_was_approved_before() -> None:
+    cheap = ask(kind=RequestKind.CHANGE, size="large", raises_cost=False)
+    assert cheap.decider_id == "policy:default/same-cost"
     assert ask(kind=RequestKind.RESTORE, size="large").decider_id == "policy:default/own-return"
 
 

@@ -90,12 +90,14 @@ def _verdict(
     session: Session, actor: Actor, request: Request, price: Money, terms: Terms
 ) -> Verdict:
     hosting = queries.get_hosting(session, request.hosting_id)
+    body = queries.get_plan(session, request).body
     names = queries.list_blueprint_names(session, {hosting.blueprint_version_id})
     question = Question(
         kind=RequestKind(request.kind),
         blueprint=names[hosting.blueprint_version_id],
-        size=queries.get_plan(session, request).body.get("size", hosting.size),
+        size=body.get("size", hosting.size),
         roles=actor.agency_roles.get(request.agency_id, frozenset()),
         price=price,
+        raises_cost="before" not in body or price.micros > body["before"]["micros_per_hour"],
     )
     return judge(terms.policy, question)

@@ -31,6 +31,7 @@ class Condition(_Part):
     sizes: list[str] | None = None
     roles: list[Annotated[Role, Field(strict=False)]] | None = None  # of the submitter
     cost_per_month_at_most: dict[str, _Amount] | None = None
+    raises_cost: bool | None = None  # against what the hosting costs now
 
 
 class Rule(_Part):
@@ -59,6 +60,7 @@ class Question:
     size: str
     roles: frozenset[Role]  # the submitter's, in the agency
     price: Money  # per hour
+    raises_cost: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def _fits(when: Condition, question: Question) -> bool:
         and (when.blueprints is None or question.blueprint in when.blueprints)
         and (when.sizes is None or question.size in when.sizes)
         and (when.roles is None or not question.roles.isdisjoint(when.roles))
+        and (when.raises_cost is None or when.raises_cost == question.raises_cost)
         and _is_within(when.cost_per_month_at_most, question.price)
     )
 

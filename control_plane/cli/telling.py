@@ -53,7 +53,6 @@ EVENTS = {  # by what happened, or what a step waits for
     "page_not_seen": "Waiting until visitors see the page",
     "plan_changed": "The plan has changed and must be decided on anew",
     "probe_impossible": "Waiting until the isolation can be probed",
-    "recipient_unknown": "Waiting until the worker has published its key",
     "receiver_failed": "The delivery broke off and is tried again",
     "receiver_timed_out": "The delivery took too long and is tried again",
     "region_not_configured": "Waiting for the region to be configured",

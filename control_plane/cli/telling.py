@@ -64,7 +64,6 @@ EVENTS = {  # by what happened, or what a step waits for
     "step_crashed": "The step failed in a way that nobody foresaw, and is tried again",
     "waiting_for_decision": "Waiting for the decision",
     "waiting_for_tenant": "Waiting for the tenant",
-    "recipient_unknown": "The worker has not said yet to which key secrets are sealed",
 }
 
 

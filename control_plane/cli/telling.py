@@ -55,6 +55,7 @@ EVENTS = {  # by what happened, or what a step waits for
     "probe_impossible": "Waiting until the isolation can be probed",
     "receiver_failed": "The delivery broke off and is tried again",
     "receiver_timed_out": "The delivery took too long and is tried again",
+    "recipient_unknown": "Waiting until the worker has published its key",
     "region_not_configured": "Waiting for the region to be configured",
     "retried": "An operator lets it try again",
     "server_not_running": "Waiting for the server",

@@ -219,7 +219,7 @@ def test_a_return_that_is_approved_while_the_data_rests_fences_the_step_that_run
     with centre.api.db.read() as session:
         life = find_life(session, LIFE.kind, hosting.id)
         assert life is not None
-        assert (life.step, life.is_winding_down) == ("open_tenant", False)
+        assert (life.step, life.is_winding_down) == ("announce", False)
 
 
 def test_a_change_that_waits_is_given_up_with_its_hosting(centre: Centre) -> None:

@@ -186,7 +186,7 @@ def _begin_restore(session: Session, actor_id: str, request: Request) -> None:
     hosting = queries.get_hosting(session, request.hosting_id)
     # The life is locked, and its destruction is a step of its own: at rest nothing is lost yet.
     is_kept = lives.revive_life(
-        session, LIFE.kind, hosting.id, resting_at="retain", step="open_tenant"
+        session, LIFE.kind, hosting.id, resting_at="retain", step="announce"
     )
     if hosting.status != HostingStatus.ENDED or not is_kept:
         raise NotRestorable(present=hosting.status)

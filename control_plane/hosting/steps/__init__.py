@@ -25,8 +25,8 @@ FLOW = Flow(
     steps={
         "await_decision": Step(build.await_decision, LIFE.deadline),
         "check_plan": Step(build.check_plan, SOON),
-        "open_tenant": Step(build.open_tenant, SOON),
         "announce": Step(build.announce, SOON),
+        "open_tenant": Step(build.open_tenant, SOON),
         "build_server": Step(build.build_server, SOON),
         "begin": Step(deliver.deployed(deliver.begin), SOON),
         "deliver": Step(deliver.deployed(deliver.deliver)),

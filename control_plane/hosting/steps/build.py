@@ -1,4 +1,4 @@
-"""From a request to a running server: decided, planned, housed, announced, built."""
+"""From a request to a running server: decided, planned, announced, housed, built."""
 
 from datetime import timedelta
 from functools import partial
@@ -37,8 +37,15 @@ def check_plan(ctx: Ctx) -> Outcome:
         reopen = partial(actions.reopen, actor_id=actor, request_id=request.id)
         return Go("await_decision", writes=reopen)
     return Go(
-        "open_tenant", writes=partial(actions.begin_building, actor_id=actor, hosting_id=subject)
+        "announce", writes=partial(actions.begin_building, actor_id=actor, hosting_id=subject)
     )
+
+
+def announce(ctx: Ctx) -> Outcome:
+    """Let visitors read that the site is being built."""
+    facts = load_facts(ctx)
+    ctx.ports.edge.ensure_route(Route(facts.hostname, RouteState.BUILDING))
+    return Go("open_tenant")
 
 
 def open_tenant(ctx: Ctx) -> Outcome:
@@ -46,15 +53,8 @@ def open_tenant(ctx: Ctx) -> Outcome:
     hosting = load_facts(ctx).hosting
     tenant = ctx.load(lambda session: session.get_one(Tenant, hosting.tenant_id))
     if tenant.status == TenantStatus.ACTIVE:
-        return Go("announce")
+        return Go("build_server")
     return Again("waiting_for_tenant")
-
-
-def announce(ctx: Ctx) -> Outcome:
-    """Let visitors read that the site is being built."""
-    facts = load_facts(ctx)
-    ctx.ports.edge.ensure_route(Route(facts.hostname, RouteState.BUILDING))
-    return Go("build_server")
 
 
 def build_server(ctx: Ctx) -> Outcome:

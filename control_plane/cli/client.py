@@ -62,6 +62,9 @@ class Client:
         """Have something done once, and return the answer."""
         headers = {"Idempotency-Key": uuid.uuid4().hex}
         reply = self.send("POST", path, json=document or {}, headers=headers)
+        if entries := reply.headers.get("ledger-entry"):
+            entry = entries.partition(",")[0]
+            note(tr("Recorded; `edubba ledger receipt {entry}` proves it.", entry=entry))
         return reply.json() if reply.content else None
 
     def put(self, path: str, document: Mapping[str, Any], tag: str | None = None) -> Any:

@@ -56,12 +56,13 @@ class Desk:
         """Answer a POST: `act` runs in one transaction, once for each Idempotency-Key.
 
         What the route declares as its answer is what `act` returns. Raises: IdempotencyKeyMissing,
-        IdempotencyKeyReused.
+        IdempotencyKeyReused. The header Ledger-Entry names the entries that prove what was done.
         """
         wish = wish_of(request, actor.person_id, body)
         shape = cast("type[Answer]", request.scope["route"].response_model)
         with self.writing() as session:
             answer, is_replay = answer_once(session, wish, shape, act)
+            request.state.entries = ledger.list_appended(session, actor.person_id)
         request.state.is_replay = is_replay
         return answer
 

@@ -25,6 +25,7 @@ from control_plane.kit.log import get_log
 from control_plane.kit.text import LOCALES, best_locale, translate
 
 log = get_log("http")
+MAX_ENTRIES = 20  # named in a header; a list of all of them is `/v1/ledger/entries`
 MAX_BODY_BYTES = 1 << 20  # of a JSON document; routes that take content state their own
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
 _SECURITY_HEADERS = {
@@ -191,6 +192,8 @@ class _Answer:
                 headers.setdefault(name, value)
             if self._scope["state"].get("is_replay"):
                 headers["Idempotency-Replayed"] = "true"
+            if entries := self._scope["state"].get("entries"):
+                headers["Ledger-Entry"] = ", ".join(entries[:MAX_ENTRIES])
             self._count()
         await self._send(message)
 

@@ -20,6 +20,8 @@ from control_plane.ledger.models import LedgerEntry, LedgerLog
 from control_plane.ledger.note import VerifierKey
 from control_plane.ledger.rules import BIRTH, LOG_ID, REDACTED
 
+_APPENDED = "ledger_entries"
+
 
 def append(
     session: Session,
@@ -52,8 +54,14 @@ def append(
     entry.leaf_hash = entry.leaf().hash()
     session.add(entry)
     session.flush()
+    session.info.setdefault(_APPENDED, []).append((entry.id, actor_id))
     lives.ring_life(session, BIRTH.kind, LOG_ID)
     return entry.id
+
+
+def list_appended(session: Session, actor_id: str) -> list[str]:
+    """Return the entries of this transaction in an actor's name: what proves what they did."""
+    return [entry for entry, actor in session.info.get(_APPENDED, ()) if actor == actor_id]
 
 
 def redact(session: Session, *, actor_id: str, entry_id: str, reason: str) -> str:

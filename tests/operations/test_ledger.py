@@ -20,6 +20,7 @@ from control_plane.ports.bundle import Ports
 from control_plane.ports.edge.memory import MemoryEdge, Served
 from control_plane.ports.keyring.memory import MemoryKeyring
 from tests.api import Api, a_person, an_agency
+from tests.offer import a_wish, an_offer
 
 
 def _nobody_answers(_address: IPv4Address, _port: int, _path: str) -> Served:
@@ -129,3 +130,19 @@ def test_the_export_verifies_and_leaves_an_entry_of_its_own(api: Api, seal: Seal
 def test_an_owner_exports_nothing_of_others(api: Api) -> None:
     owner = a_person(api, Role.OWNER, an_agency(api.db))
     assert owner.get("/v1/ledger/export").status_code == 403
+
+
+def test_an_answer_names_the_entries_that_prove_what_was_done(api: Api, seal: Sealer) -> None:
+    an_offer(api.db)
+    owner = a_person(api, Role.OWNER, an_agency(api.db))
+    seal()
+    answer = owner.post("/v1/requests", a_wish())
+    named = answer.headers["ledger-entry"].split(", ")
+    seal()
+    vkey = api.client.get("/v1/ledger/key").json()["vkey"]
+    receipts = [
+        verify_receipt(owner.get(f"/v1/ledger/receipts/{entry}").content, vkey) for entry in named
+    ]
+    assert {"hosting.requested", "request.submitted"} <= {one.leaf.action for one in receipts}
+    assert {one.leaf.actor for one in receipts} == {owner.person.id}
+    assert "ledger-entry" not in owner.get("/v1/requests").headers

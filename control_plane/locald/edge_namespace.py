@@ -4,8 +4,11 @@ Servers are kept apart by this topology first; `nft.py` adds rules as a second w
 of the edge and the daemon both call `ensure_edge_namespace`, at any time, in any order.
 """
 
+import contextlib
 import fcntl
 import os
+import signal
+import socket
 from pathlib import Path
 
 from control_plane.locald.commands import attempt, run
@@ -15,7 +18,9 @@ from control_plane.locald.namespaces import (
     list_wrong_sysctls,
     write_sysctls,
 )
+from control_plane.locald.protocol import peer
 
+_CONNECT_S = 1.0
 _HANDLES = Path("/run/netns")  # where `ip netns` keeps them
 # A new namespace may inherit forwarding from the host (seen), so each switch is set, not assumed.
 SYSCTLS = {
@@ -60,15 +65,40 @@ def ensure_edge_namespace(instance: str) -> Path:
     return path
 
 
-def list_edge_faults(instance: str) -> list[str]:
-    """Say what of the namespace is missing or open: `edge_missing`, `edge_forwards`."""
-    path = edge_namespace_path(instance)
+def list_edge_faults(names: Names) -> list[str]:
+    """Say what is missing or open: `edge_missing`, `edge_elsewhere`, `edge_forwards`."""
+    path = edge_namespace_path(names.instance)
     if not is_network_namespace(path):
         return ["edge_missing"]
     wrong = list_wrong_sysctls(path, SYSCTLS)
     forwards = any("forward" in name for name in wrong)
     others = any("forward" not in name for name in wrong)
-    return ["edge_forwards"] * forwards + ["edge_sysctl"] * others
+    elsewhere = _find_edge_elsewhere(names) is not None
+    found = {"edge_elsewhere": elsewhere, "edge_forwards": forwards, "edge_sysctl": others}
+    return [fault for fault, is_so in found.items() if is_so]
+
+
+def end_edge_elsewhere(names: Names) -> None:
+    """End an edge that was left in a namespace whose handle is gone; it is started anew.
+
+    As long as it runs, it keeps that namespace, and in it the servers' links.
+    """
+    pid = _find_edge_elsewhere(names)
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+
+def _find_edge_elsewhere(names: Names) -> int | None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(_CONNECT_S)
+        try:
+            client.connect(str(names.edge_socket))
+            pid, _ = peer(client)  # who listens, as the kernel knows it
+            present = edge_namespace_path(names.instance).stat().st_ino
+            return pid if Path(f"/proc/{pid}/ns/net").stat().st_ino != present else None
+        except OSError:  # none runs, or it has just ended
+            return None
 
 
 def remove_edge_namespace(instance: str) -> None:

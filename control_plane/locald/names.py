@@ -78,6 +78,11 @@ class Names:
         return self.run_dir / "locald-runs.sock"
 
     @property
+    def edge_socket(self) -> Path:
+        """Where the edge listens to the worker."""
+        return self.run_dir / "edge.sock"
+
+    @property
     def images_dir(self) -> Path:
         """Prepared images, made by root."""
         return self.state_dir / "images"

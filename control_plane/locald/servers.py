@@ -12,7 +12,11 @@ from control_plane.locald.bundle import Paths, new_bundle
 from control_plane.locald.checks import Server, Target
 from control_plane.locald.containers import Container, Containers
 from control_plane.locald.disks import detach_loops, ensure_disk, must_grow
-from control_plane.locald.edge_namespace import ensure_edge_namespace, list_edge_faults
+from control_plane.locald.edge_namespace import (
+    end_edge_elsewhere,
+    ensure_edge_namespace,
+    list_edge_faults,
+)
 from control_plane.locald.faults import Refusal, Trouble
 from control_plane.locald.images import Image, get_image
 from control_plane.locald.isolation import Probe, Report
@@ -87,6 +91,7 @@ class Servers:
     def _ensure_edge(self) -> None:
         with self._edge_lock:
             ensure_edge_namespace(self._names.instance)
+            end_edge_elsewhere(self._names)
             ensure_rules(self._names)
 
     def _disk_file(self, server_id: str) -> Path:
@@ -151,7 +156,7 @@ class Servers:
 
     def _list_faults(self, spec: Server, found: Container) -> list[str]:
         names, image = self._names, get_image(self._names.images_dir, spec.image)
-        edge = list_edge_faults(names.instance)
+        edge = list_edge_faults(names)
         reasons = list(edge)
         if self._is_other(spec.server_id, self._new_config(spec, image)):
             reasons.append("configuration")

@@ -81,8 +81,4 @@ def processes_inside(site: Site) -> Iterator[int]:
 
 
 def is_answered(site: Site, statuses: set[int]) -> bool:
-    visitor = site.visitor()
-    try:
-        return visitor.get("/").status in statuses
-    finally:
-        visitor.close()
+    return site.visit().status in statuses

@@ -1,10 +1,12 @@
 """What befalls a machine, done by other means than the product's own."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from control_plane.locald.names import Names
@@ -53,6 +55,28 @@ def flush_rules(site: Site) -> None:
 
 def forward(site: Site) -> None:
     at_edge(site, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+
+
+def lose_edge_namespace(site: Site) -> None:
+    run("ip", "netns", "delete", names_of(site.installation).edge_namespace)
+
+
+@contextmanager
+def linked_to_host(site: Site) -> Iterator[None]:
+    """Give a site's server a second interface, whose other end is in the host's own network."""
+    root = names_of(site.installation).runc_root
+    state = json.loads(run("runc", "--root", str(root), "state", site.hosting_id))
+    pid, link = str(state["pid"]), f"x{site.installation.instance}"
+    run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth1", "netns", pid)
+    try:
+        run("ip", "address", "add", "100.127.255.1/30", "dev", link)
+        run("ip", "link", "set", link, "up")
+        inside = ("nsenter", "-t", pid, "-n", "ip")
+        run(*inside, "address", "add", "100.127.255.2/30", "dev", "eth1")
+        run(*inside, "link", "set", "eth1", "up")
+        yield
+    finally:
+        run("ip", "link", "delete", link)
 
 
 def lose_power(installation: Installation) -> None:

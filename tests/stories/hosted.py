@@ -10,7 +10,7 @@ from tests.stories.cli import Account
 from tests.stories.installation import Installation
 from tests.stories.people import Person, log_in
 from tests.stories.sites import files_of
-from tests.stories.visitor import Visitor
+from tests.stories.visitor import Reply, Visitor
 from tests.waiting import wait_until
 
 NONCE_PATH = "/.well-known/edubba/deployment"
@@ -83,16 +83,21 @@ class Site:
         cli = self.installation.cli(self.owner.account)
         return cli.ask("deploy", str(folder), "--hosting", self.hosting_id, "--wait")
 
-    def serves(self, text: str) -> bool:
-        """Whether a visitor who comes now gets a page with this text."""
+    def visit(self) -> Reply:
+        """Return what a visitor who comes now is shown."""
         visitor = self.visitor()
         try:
-            reply = visitor.get("/")
-            return reply.status == 200 and text.encode() in reply.body
-        except OSError:  # the edge itself may be away
-            return False
+            return visitor.get("/")
         finally:
             visitor.close()
+
+    def serves(self, text: str) -> bool:
+        """Whether a visitor who comes now gets a page with this text."""
+        try:
+            reply = self.visit()
+        except OSError:  # the edge itself may be away
+            return False
+        return reply.status == 200 and text.encode() in reply.body
 
     def look_now(self) -> None:
         """Let the watch, which comes every half minute by itself, come now."""

@@ -10,7 +10,6 @@ from control_plane.ports.cloud.port import ServerState
 from tests.stories.hosted import Site, new_agency, request_site
 from tests.stories.installation import Installation
 from tests.stories.sites import small_site
-from tests.stories.visitor import Reply
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.root
@@ -36,15 +35,6 @@ def state_of(site: Site) -> ServerState:
     return cloud.observe_server(site.hosting_id).state
 
 
-def page_of(site: Site) -> Reply:
-    """Return what a visitor who comes now is shown."""
-    visitor = site.visitor()
-    try:
-        return visitor.get("/")
-    finally:
-        visitor.close()
-
-
 def test_a_site_grows_without_losing_what_it_shows(installation: Installation, court: Site) -> None:
     request = ask(court, "change", size="medium", reason="the register is published")
     operator = installation.person("operator")
@@ -62,7 +52,7 @@ def test_a_site_grows_without_losing_what_it_shows(installation: Installation, c
 def test_a_closed_site_says_so_and_opens_as_it_was(court: Site) -> None:
     ask(court, "suspend", reason="a recess")
     court.wait("suspended")
-    reply = page_of(court)
+    reply = court.visit()
     assert reply.status == 503
     assert "This site is suspended for now" in reply.body.decode()
     assert state_of(court) is ServerState.STOPPED
@@ -77,7 +67,7 @@ def test_an_ended_site_comes_back_with_one_command(installation: Installation, c
     reference = f"court:{court.shown['name']}"
     cli.ask("hosting", "end", reference, "--reason", "by mistake", "--wait")
     court.wait("ended")
-    assert page_of(court).status == 404
+    assert court.visit().status == 404
 
     cli.ask("hosting", "restore", reference, "--reason", "it was a mistake", "--wait")
     court.wait("active")

@@ -12,6 +12,8 @@ from tests.stories.breakages import (
     flush_rules,
     forward,
     kill_inside,
+    linked_to_host,
+    lose_edge_namespace,
     lose_power,
 )
 from tests.stories.hosted import Site, request_site
@@ -63,6 +65,33 @@ def test_drift_is_seen_by_the_watch_and_mended_by_itself(
     assert any(reason in line for line in said), said
     clinic.wait("active")
     wait_until(lambda: clinic.shown["drift"] is None)
+
+
+def test_an_edge_left_in_a_lost_namespace_is_started_anew_in_the_present_one(
+    installation: Installation, clinic: Site, shown: str
+) -> None:
+    lose_edge_namespace(clinic)
+    clinic.look_now()
+    wait_until(lambda: installation.processes["edge"].poll() is not None)
+    installation.crash("edge")  # it has ended; supervisord would start it again
+    wait_until(lambda: is_whole(clinic) and clinic.serves(shown))
+
+
+def test_a_server_that_reaches_the_host_is_out_of_service_until_it_is_isolated_again(
+    clinic: Site, shown: str
+) -> None:
+    with linked_to_host(clinic):
+        clinic.look_now()
+        clinic.wait("quarantined")
+        wait_until(lambda: "suspended" in clinic.visit().body.decode())
+        assert clinic.visit().status == 503
+        before = clinic.shown["probed_at"]
+        clinic.look_now()  # it is probed again, and stays out
+        wait_until(lambda: clinic.shown["probed_at"] > before)
+        assert clinic.status == "quarantined"
+    clinic.look_now()
+    clinic.wait("active")
+    wait_until(lambda: clinic.serves(shown))
 
 
 def test_after_a_power_loss_all_sites_are_back_by_themselves(

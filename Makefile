@@ -22,6 +22,10 @@ down: ## stop all that runs, keep the data
 clean: ## stop all that runs and remove every trace of it
 	@$(SUDO) playbooks/down.sh clean
 
+.PHONY: images
+images: ## prepare the image of each kind of hosting (FAMILIES="php-site …": of these)
+	@$(SUDO) playbooks/images.sh $(FAMILIES)
+
 .PHONY: check
 check: dev ## lint, types, contracts and quick tests
 	@$(MAKE) -j2 -k --output-sync=target $(GATES)

@@ -114,6 +114,12 @@ install_product() {
     echo "$1" >"$PREFIX/installed"
 }
 
+# The Debian root of all images takes longest of all and needs nothing of the product: it is made meanwhile.
+# Nobody waits for it here; who needs it waits for its lock, and tells what went wrong.
+begin_base_image() {
+    $PYTHON -IS playbooks/roles/image/files/make_image.py base --cache "/var/cache/$INSTANCE" >>"$LOG" 2>&1 &
+}
+
 ensure_dev() {
     local digest
     mkdir -p .cache
@@ -137,6 +143,7 @@ product)
     require_debian
     [[ $EUID -eq 0 ]] || fail "The product is installed by root: sudo make up"
     ensure_packages runtime
+    begin_base_image
     ensure_product
     ;;
 dev)

@@ -21,7 +21,8 @@ apply_site() {
         while IFS= read -r line; do
             printf '%s\n' "$line"
             if [[ $line == 'TASK ['* && -w /dev/tty && $watched == yes ]]; then
-                line=${line#TASK \[platform : }
+                line=${line#TASK \[}
+                line=${line#* : }
                 printf '\r\033[K  · %.70s' "${line%%] \**}" >/dev/tty
             fi
         done

@@ -23,7 +23,7 @@ from control_plane.ports.cloud.port import (
     Target,
     TenantSpec,
 )
-from tests.locald.world import LocaldWorld, Release, a_server, running_locald
+from tests.locald.world import LocaldWorld, Release, a_server, newest_image, running_locald
 
 HOUR = timedelta(hours=1)
 NONCE_PATH = "/.well-known/edubba/deployment"
@@ -123,7 +123,7 @@ class Stage:
         return self.world.cloud
 
     def a_spec(self) -> ServerSpec:
-        image = next(iter(self.cloud.list_images())).digest
+        image = newest_image(self.cloud, "static-site")
         spec = a_server(self.tenant_id, image, next(self.serials))
         self.specs.append(spec)
         return spec

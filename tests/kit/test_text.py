@@ -15,7 +15,6 @@ from control_plane.kit.errors import Problem
 _OUTSIDE = (
     "control_plane.migrations.",
     "control_plane.locald",
-    "control_plane.ports.cloud.guest",
     "control_plane.ports.edge.__main__",
 )
 

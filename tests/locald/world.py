@@ -30,23 +30,18 @@ from control_plane.ports.cloud.port import (
     ServerSpec,
     TenantSpec,
 )
+from tests.images import prepared_images
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 LOCALD = ROOT / "control_plane" / "locald"
-MAKE_IMAGE = ROOT / "control_plane" / "ports" / "cloud" / "guest" / "make_image.py"
-CACHE = Path(os.environ.get("EDUBBA_TEST_CACHE", "/var/cache/edubba"))
 PYTHON = ["/usr/bin/python3", "-IS"]
 RUNNER_ID = 61_024  # a user without entry
 SMALL = Limits(memory_mib=128, cpu_millis=500, pids=64, disk_mib=64)
 
 
-def prepared_images() -> Path:
-    """Return the folder of images; made once, quick ever after."""
-    state = CACHE / "test-state"
-    argv = [*PYTHON, str(MAKE_IMAGE), "--family", "static-site", "--state", str(state)]
-    subprocess.run([*argv, "--cache", str(CACHE)], check=True, capture_output=True, timeout=170)
-    return state / "images"
+def newest_image(cloud: Cloud, family: str) -> str:
+    return next(image.digest for image in cloud.list_images() if image.family == family)
 
 
 def a_server(tenant_id: str, image: str, serial: int, limits: Limits = SMALL) -> ServerSpec:
@@ -125,7 +120,7 @@ class LocaldWorld:
 
     @property
     def image(self) -> str:
-        return next(iter(self.cloud.list_images())).digest
+        return newest_image(self.cloud, "static-site")
 
     @property
     def log(self) -> Path:

@@ -24,6 +24,7 @@ from pydantic import SecretStr
 
 from control_plane.kit.db import Database
 from control_plane.settings import Settings
+from tests.images import prepared_images
 from tests.ports import free_port
 from tests.stories import traces
 from tests.stories.cli import Account, Cli
@@ -33,8 +34,6 @@ from tests.waiting import wait_until
 
 CHECKOUT = Path(__file__).parents[2]
 LOCALD = CHECKOUT / "control_plane" / "locald"
-GUEST = CHECKOUT / "control_plane" / "ports" / "cloud" / "guest"
-CACHE = Path("/var/cache/edubba")  # of Debian roots: made once, used by every installation
 GROUP_ID, WEB_ID, WORKER_ID, EDGE_ID = 61_020, 61_021, 61_022, 61_023  # no entries
 GRACE_S = 30
 
@@ -229,7 +228,7 @@ class Installation:
     # Setting up, as the installer does it
 
     def set_up(self) -> None:
-        """Make directories, tables, accounts and the image."""
+        """Make directories, tables and accounts, and see that there is an image."""
         self.make_directories()
         self.is_shared_checkout = self._is_readable_by_others()
         self.run_once(["-m", "control_plane.migrations"], self.user_id(WORKER_ID))
@@ -237,9 +236,7 @@ class Installation:
         arguments += ["--configuration", str(self.folder / "etc")]
         arguments += ["--https-port", str(self.ports["https"])]
         self.run_once(["-m", "control_plane.ports.edge", *arguments])
-        image = ["-IS", str(GUEST / "make_image.py"), "--family", "static-site"]
-        image += ["--state", str(self.settings.state_dir), "--cache", str(CACHE)]
-        self.run_once(image)
+        (self.settings.state_dir / "images").symlink_to(prepared_images())
         told = self.run_once(["-m", "control_plane.cli.examples"], self.user_id(WORKER_ID))
         for row in json.loads(told):
             self.accounts[row["role"]] = Account(row["email"], row["password"])
@@ -307,7 +304,7 @@ class Installation:
     @property
     def clean_options(self) -> list[str]:
         options = ["--instance", self.instance, "--state", str(self.settings.state_dir)]
-        return [*options, "--run", str(self.settings.run_dir), "--data", "--images"]
+        return [*options, "--run", str(self.settings.run_dir), "--data"]
 
     def list_traces(self) -> list[str]:
         """Return what is left of this installation on the machine."""

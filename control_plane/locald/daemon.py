@@ -23,6 +23,7 @@ from control_plane.locald.verbs import Verbs
 
 CLIENTS_MAX = 64  # connections at once; the worker's thread pool is far smaller
 RUNNERS_MAX = 32  # of their own, so that a runner out of hand can't keep the worker out
+WAITING_MAX = 1024  # beyond these: a Unix socket refuses at once instead of letting them wait
 _STICKY, _WRITABLE = 0o1000, 0o022
 
 Do = Callable[[dict[str, Any], list[int], socket.socket], Any]
@@ -81,7 +82,7 @@ def listen(path: Path, clients: Mapping[int, int]) -> socket.socket:
     listener.bind(str(new))
     os.chown(new, 0, next(iter(clients.values()), 0))
     new.chmod(0o660)
-    listener.listen(CLIENTS_MAX)
+    listener.listen(WAITING_MAX)
     new.rename(path)
     return listener
 

@@ -210,15 +210,15 @@ def test_a_command_with_a_stale_fence_does_not_run(world: LocaldWorld) -> None:
     world.cloud.destroy_server(spec.server_id, world.fence)
 
 
-def test_a_hundred_clients_at_once_are_all_answered(world: LocaldWorld) -> None:
+def test_five_hundred_clients_at_once_are_all_answered(world: LocaldWorld) -> None:
     answers: list[bool] = []
 
     def client() -> None:
         answers.append(ask(world, "ping")["ok"])
 
-    threads = [threading.Thread(target=client) for _ in range(100)]
+    threads = [threading.Thread(target=client) for _ in range(500)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert answers == [True] * 100
+    assert answers == [True] * 500

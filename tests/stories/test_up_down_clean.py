@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.ports import free_port
-from tests.stories.installation import CHECKOUT
+from tests.stories.installation import CACHE, CHECKOUT
 from tests.stories.traces import list_all, list_running
 
 SITE = CHECKOUT / "tenants" / "examples" / "health" / "site"
@@ -76,8 +76,13 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def machine(clone: Path) -> Iterator[Machine]:
+    """Give a machine that has the Debian roots in its cache, as far as another test made them."""
     machine = Machine(clone)
     assert list_all(machine.instance) == []
+    cache = Path("/var/cache") / machine.instance
+    cache.mkdir()
+    for archive in CACHE.glob("*.tar"):
+        os.link(archive, cache / archive.name)
     yield machine
     machine.make("clean")
 

@@ -15,8 +15,9 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.images import CACHE
 from tests.ports import free_port
-from tests.stories.installation import CACHE, CHECKOUT
+from tests.stories.installation import CHECKOUT
 from tests.stories.traces import list_all, list_running
 
 SITE = CHECKOUT / "tenants" / "examples" / "health" / "site"
@@ -81,7 +82,7 @@ def machine(clone: Path) -> Iterator[Machine]:
     assert list_all(machine.instance) == []
     cache = Path("/var/cache") / machine.instance
     cache.mkdir()
-    for archive in CACHE.glob("*.tar"):
+    for archive in CACHE.glob("base-*.tar"):
         os.link(archive, cache / archive.name)
     yield machine
     machine.make("clean")

@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from ipaddress import IPv4Address
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.kit.errors import Refused, Unavailable
+from control_plane.kit.unix import Daemon, new_request
 from control_plane.ports.cloud.port import (
     Access,
     CheckResult,
@@ -33,7 +34,6 @@ from control_plane.ports.cloud.port import (
 )
 
 _CHUNK = 1 << 20
-_ANSWER_MAX = 64 << 20  # 10,000 objects are 2 MB
 _OUTPUT_MAX = 32 << 20  # 200,000 missing digests are 13 MB
 _TIMEOUT_S = 120.0  # longer than the daemon waits for any part of a server
 _LONG_S = 2000.0  # longer than the daemon lets a receiver run
@@ -78,23 +78,11 @@ class LocalCloud:
     """A region on this machine. `epoch` marks what is made, as the database counts epochs."""
 
     def __init__(self, socket_path: Path, epoch: int = 1) -> None:
-        self._socket_path = socket_path
+        self._daemon = Daemon(socket_path, silent="locald_not_answering")
         self._epoch = epoch
 
-    @contextmanager
-    def _connection(self, timeout_s: float) -> Iterator[socket.socket]:
-        try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(timeout_s)
-                connection.connect(str(self._socket_path))
-                yield connection
-        except OSError as error:
-            raise Unavailable("locald_not_answering", why=str(error)) from error
-
     def _ask(self, verb: str, timeout_s: float = _TIMEOUT_S, **fields: Any) -> Any:
-        with self._connection(timeout_s) as connection:
-            connection.sendall(_request(verb, fields))
-            return _result(connection)
+        return self._daemon.ask(verb, timeout_s, fields)
 
     def ensure_tenant(self, spec: TenantSpec, fence: Fence) -> None:
         """Remember the tenant; its servers' links are its network."""
@@ -190,7 +178,7 @@ class LocalCloud:
         ticket = self._ask("open_run", lasts_s=int(lasts.total_seconds()), **about)["ticket"]
         variables: dict[str, str | int] = {
             "ansible_connection": "edubba_local",
-            "edubba_local_socket": str(self._socket_path.with_name(RUNS_SOCKET)),
+            "edubba_local_socket": str(self._daemon.path.with_name(RUNS_SOCKET)),
             "edubba_local_run": run_id,
         }
         return Access(server_id, variables, {"edubba_local_ticket": ticket})
@@ -204,11 +192,11 @@ class LocalCloud:
         fields: dict[str, Any] = {"call": call.name, "arguments": list(call.arguments)}
         if call.fence:
             fields["fence"] = asdict(call.fence)
-        with self._connection(_LONG_S) as connection, ExitStack() as pipes:
+        with self._daemon.connection(_LONG_S) as connection, ExitStack() as pipes:
             in_read, in_write = os.pipe()
             out_read, out_write = os.pipe()
             output = pipes.enter_context(os.fdopen(out_read, "rb", 0))
-            request = _request("receive", {"server_id": call.server_id, **fields})
+            request = new_request("receive", {"server_id": call.server_id, **fields})
             try:
                 socket.send_fds(connection, [request], [in_read, out_write])
             finally:
@@ -219,7 +207,7 @@ class LocalCloud:
             text = _read_bounded(output)
             output.close()  # a receiver that writes on without end is ended by that
             feeder.join()
-            outcome = _result(connection)
+            outcome = self._daemon.result(connection)
         if feeder.failure:
             raise feeder.failure
         if outcome["timed_out"]:
@@ -227,23 +215,6 @@ class LocalCloud:
         if outcome["code"] and not text.lstrip().startswith(b'{"error"'):
             raise Unavailable("receiver_failed", call=call.name, why=outcome["err"][-500:])
         return text
-
-
-def _request(verb: str, fields: Mapping[str, Any]) -> bytes:
-    return json.dumps({"verb": verb, **fields}).encode() + b"\n"
-
-
-def _result(connection: socket.socket) -> Any:
-    """Return the daemon's answer. Raises Refused or Unavailable as it says."""
-    with connection.makefile("rb") as stream:
-        line = stream.readline(_ANSWER_MAX)
-    if not line.endswith(b"\n"):
-        raise Unavailable("locald_not_answering", why="the answer was cut off")
-    message = json.loads(line)
-    if message["ok"]:
-        return message["result"]
-    family = Refused if message["final"] else Unavailable
-    raise family(message["code"], **message["facts"])
 
 
 def _read_bounded(output: Any) -> bytes:

@@ -51,8 +51,8 @@ class Runs:
             known.counter, known.ends_at = ticket.counter, ticket.ends_at
             return known.token
 
-    def close(self, run_id: str) -> None:
-        """Let nothing more be done for a run, and return when no command of it is left.
+    def close(self, run_id: str) -> list[str]:
+        """Let nothing more be done for a run; when no command of it is left, return its servers.
 
         Raises Trouble (`run_still_ending`) where one outlives the wait.
         """
@@ -64,6 +64,13 @@ class Runs:
             raise Trouble("run_still_ending", run=run_id)
         with self._lock:
             self._forget_ended()
+        return [ticket.server_id for ticket in found]
+
+    def is_commanded(self, server_id: str) -> bool:
+        """Whether some run may command a server now."""
+        with self._lock:
+            found = [one for one in self._tickets.values() if one.server_id == server_id]
+            return any(self._is_valid(ticket) for ticket in found)
 
     def _forget_ended(self) -> None:
         self._tickets = {

@@ -32,12 +32,12 @@ class Verbs:
 
     def __init__(self, names: Names) -> None:
         self._names = names
-        self._servers = Servers(names)
-        self._records = self._servers.records
-        self._execution = Execution(names, self._servers.containers)
         self._fences = Fences(names.fences_dir)
         self._locks = Locks()
         self._runs = Runs(self._fences)
+        self._servers = Servers(names, self._runs.is_commanded)
+        self._records = self._servers.records
+        self._execution = Execution(names, self._servers.containers)
         self._verbs: dict[str, Callable[[Request, list[int]], Any]] = {
             "ping": self._ping,
             "ensure_tenant": self._ensure_tenant,
@@ -231,14 +231,19 @@ class Verbs:
             fence = checks.mapping(request, "fence")
             ends_at = time.monotonic() + lasts_s
             ticket = Ticket(run, server, fence["life_id"], fence["counter"], ends_at)
-            return {"ticket": self._runs.open(ticket)}
+            token = self._runs.open(ticket)
+            self._servers.set_limits(server)
+            return {"ticket": token}
 
     def _close_run(self, request: Request, _: list[int]) -> None:
         """End a run's rights, and what is still being done for it."""
         checks.only(request, "run_id", "fence")
         run = checks.identity(request, "run_id", "run")
         with self._fenced(request, run):
-            self._runs.close(run)
+            servers = self._runs.close(run)
+        for server in servers:
+            with self._locks.held(server):
+                self._servers.set_limits(server)
 
     def _exec_run(
         self, request: Request, handles: list[int], has_gone: Callable[[], bool]

@@ -14,7 +14,7 @@ import pytest
 
 from control_plane.kit.errors import Refused
 from control_plane.kit.ids import new_id
-from control_plane.ports.cloud.port import Access, Fence, ServerSpec
+from control_plane.ports.cloud.port import Access, Fence, ServerSpec, ServerState
 from tests.locald.world import PYTHON, LocaldWorld
 from tests.waiting import wait_until
 
@@ -273,3 +273,30 @@ def test_endless_output_stops_when_nobody_reads_it(run: Run) -> None:
         result = json.loads(connection.makefile("rb").readline())["result"]
     assert result["code"] != 0
     assert not result["timed_out"]
+
+
+def quota_of(run: Run) -> int:
+    """Return thousandths of a processor that the run's server may use, as the kernel has it."""
+    group = run.world.names.cgroup(run.spec.server_id).lstrip("/")
+    first, second = Path("/sys/fs/cgroup") / group / "cpu.max", Path("/sys/fs/cgroup/cpu") / group
+    if first.is_file():
+        return int(first.read_text().split()[0]) // 100
+    return int((second / "cpu.cfs_quota_us").read_text()) // 100
+
+
+def test_a_server_may_use_a_whole_processor_while_a_run_commands_it(run: Run) -> None:
+    cloud = run.world.cloud
+    assert (run.spec.limits.cpu_millis, quota_of(run)) == (500, 1000)
+    assert cloud.observe_server(run.spec.server_id).state is ServerState.RUNNING
+    cloud.ensure_server(run.spec, run.fence)
+    assert quota_of(run) == 1000
+    cloud.close_run(run.run_id, run.fence)
+    assert quota_of(run) == 500
+    assert cloud.observe_server(run.spec.server_id).state is ServerState.RUNNING
+
+
+def test_the_processor_of_a_run_that_nobody_closed_is_taken_back(run: Run) -> None:
+    run.world.restart()
+    assert run.world.cloud.observe_server(run.spec.server_id).reasons == ("limit_cpu",)
+    run.world.cloud.ensure_server(run.spec, run.fence)
+    assert quota_of(run) == 500

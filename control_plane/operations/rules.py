@@ -29,6 +29,7 @@ _OPERATOR_RETRIES = "An operator reads the worker's log, mends the cause and ret
 _OPERATOR_KEYS = "An operator restores the right key files from the backup and retries."
 _MISUNDERSTOOD = "Two parts of the platform did not understand each other"
 _OPERATOR_UPDATES = "An operator installs the same version of all parts and retries."
+_SMALLER_SETTINGS = "Put large content into a release, and keep settings short."
 
 STOPS: dict[str, Stop] = {
     "step_unknown": Stop(
@@ -89,6 +90,19 @@ STOPS: dict[str, Stop] = {
         _WAITS,
         _OPERATOR_RETRIES,
     ),
+    "playbook_missing": Stop(
+        "This installation has no playbook of the name {playbook}", _WAITS, _OPERATOR_UPDATES
+    ),
+    "variables_too_large": Stop(
+        "The settings take {size} bytes, and {most} are the most", _WAITS, _SMALLER_SETTINGS
+    ),
+    "secrets_too_large": Stop(
+        "The secret settings take {size} bytes, and {most} are the most", _WAITS, _SMALLER_SETTINGS
+    ),
+    **{
+        code: Stop(_MISUNDERSTOOD, _WAITS, _OPERATOR_UPDATES)
+        for code in ("run_malformed", "run_differs", "run_not_over")
+    },
     "run_not_open": Stop(
         "A run of a playbook is not let into the server any more", _WAITS, _OPERATOR_RETRIES
     ),

@@ -93,6 +93,11 @@ class Settings(BaseSettings):
         return self.run_dir / "locald.sock"
 
     @cached_property
+    def runner_socket(self) -> Path:
+        """Where the runner of playbooks listens to the worker."""
+        return self.run_dir / "runner" / "runner.sock"
+
+    @cached_property
     def edge_socket(self) -> Path:
         """The edge's runtime interface."""
         return self.run_dir / "edge.sock"

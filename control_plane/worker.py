@@ -27,9 +27,13 @@ from control_plane.hosting import steps as hosting
 from control_plane.kit import metrics
 from control_plane.kit.db import Database
 from control_plane.kit.errors import Unavailable
+from control_plane.kit.installed import installed_plays
 from control_plane.kit.log import configure, get_log
 from control_plane.ledger import actions as ledger_actions
 from control_plane.ledger import steps as ledger
+from control_plane.ports.automation.ansible import AnsibleAutomation
+from control_plane.ports.automation.memory import MemoryAutomation, succeed
+from control_plane.ports.automation.port import Automation
 from control_plane.ports.blobs.files import FileBlobs
 from control_plane.ports.bundle import Ports
 from control_plane.ports.cloud.local import LocalCloud
@@ -140,19 +144,23 @@ def new_ports(settings: Settings, regions: Iterable[str]) -> Ports:
     """Return the adapters of an installation, one cloud for each of its regions (by id)."""
     cloud: Cloud
     edge: Edge
+    automation: Automation
     if settings.cloud == "memory":
         memory = MemoryCloud()
         cloud = memory
         edge = MemoryEdge(lambda address, _port, path: memory.serve(address, path))
+        automation = MemoryAutomation(dict.fromkeys(installed_plays(), succeed))
     else:
         cloud = LocalCloud(settings.locald_socket)
         visitor = Visitor(settings.edge_host, settings.edge_https_port, settings.ca_file)
         edge = HaproxyEdge(settings.edge_dir, settings.edge_socket, visitor)
+        automation = AnsibleAutomation(settings.runner_socket)
     return Ports(
         clouds=dict.fromkeys(regions, cloud),
         edge=edge,
         blobs=FileBlobs(settings.blobs_dir),
         keyring=FileKeyring(settings.keys_dir, settings.zone),
+        automation=automation,
     )
 
 

@@ -102,7 +102,7 @@ ensure_product() {
     local digest
     umask 022
     ensure_uv "$PREFIX/bootstrap"
-    digest=$(digest_of control_plane tenants monitoring pyproject.toml uv.lock README.md)
+    digest=$(digest_of control_plane tenants monitoring playbooks pyproject.toml uv.lock README.md)
     if [[ $(cat "$PREFIX/installed" 2>/dev/null) == "$digest" ]]; then return; fi
     phase "install the product into $PREFIX" install_product "$digest"
 }

@@ -26,7 +26,7 @@ stop_processes() {
 
 remove_users() {
     local user
-    for user in "$INSTANCE-web" "$INSTANCE-worker" "$INSTANCE-edge"; do
+    for user in "$INSTANCE-web" "$INSTANCE-worker" "$INSTANCE-edge" "$INSTANCE-runner"; do
         if getent passwd "$user"; then userdel "$user"; fi
         if getent group "$user"; then groupdel "$user"; fi
     done

@@ -16,6 +16,7 @@ from control_plane.identity.rules import Role
 from control_plane.kit import clock
 from control_plane.kit.db import Database
 from control_plane.ledger import actions as ledger_actions
+from control_plane.ports.automation.memory import MemoryAutomation
 from control_plane.ports.blobs.memory import MemoryBlobs
 from control_plane.ports.bundle import Ports
 from control_plane.ports.cloud.memory import MemoryCloud
@@ -123,7 +124,8 @@ def a_centre(db: Database) -> Iterator[Centre]:
             region = tenancy.ensure_region(session, "local", RegionKind.MEMORY)
             ledger_actions.ensure_log(session, "edubba.localhost/ledger")
             steps.ensure_edge_life(session)
-        ports = Ports({region.id: cloud}, edge, blobs, MemoryKeyring("edubba.localhost"))
+        keyring, automation = MemoryKeyring("edubba.localhost"), MemoryAutomation({})
+        ports = Ports({region.id: cloud}, edge, blobs, keyring, automation)
         engine = Engine(db, ports, Registry(FLOWS), "test")
         people = a_person(api, Role.OWNER, agency), a_person(api, Role.OPERATOR)
         made = Centre(api, cloud, edge, engine, *people)

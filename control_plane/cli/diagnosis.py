@@ -10,7 +10,7 @@ KERNEL_NEEDED = (5, 19)  # the first with overlay mounts over an idmapped layer
 DISK_NEEDED_MIB = 3_072  # the product, a base image, and room for a first site
 MEMORY_NEEDED_MIB = 900  # what all processes and a first tenant use, doubled
 CONTROLLERS_NEEDED = frozenset({"cpu", "memory", "pids"})
-PROCESSES = ("edge", "locald", "web", "worker")
+PROCESSES = ("edge", "locald", "runner", "web", "worker")
 WRITABLE_BY_OTHERS = 0o002
 
 

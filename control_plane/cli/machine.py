@@ -54,6 +54,7 @@ def look_at_machine(settings: Settings) -> Facts:
             "locald": _socket(settings.locald_socket),
             "edge": _socket(settings.edge_socket),
             "bell": _socket(settings.bell_socket),
+            "runner": _socket(settings.runner_socket),
         },
         ca_file=str(settings.ca_file),
         is_ca_trusted=_is_ca_trusted(settings.ca_file),

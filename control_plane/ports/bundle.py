@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from control_plane.kit.errors import Unavailable
+from control_plane.ports.automation.port import Automation
 from control_plane.ports.blobs.port import Blobs
 from control_plane.ports.cloud.port import Cloud
 from control_plane.ports.edge.port import Edge
@@ -18,6 +19,7 @@ class Ports:
     edge: Edge
     blobs: Blobs
     keyring: Keyring
+    automation: Automation
 
     def cloud(self, region_id: str) -> Cloud:
         """Return the region's cloud. Raises Unavailable where this worker has no such region."""

@@ -24,9 +24,8 @@ from control_plane.ports.cloud.port import Fence
 BIRTH = Birth("toy", 1, "make")
 SUBJECT = "toy_1"
 REST = timedelta(hours=1)
-NO_PORTS = Ports(
-    clouds={}, edge=cast("Any", None), blobs=cast("Any", None), keyring=cast("Any", None)
-)
+_NOTHING = cast("Any", None)
+NO_PORTS = Ports({}, _NOTHING, _NOTHING, _NOTHING, _NOTHING)
 
 
 @dataclass

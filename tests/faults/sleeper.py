@@ -68,7 +68,7 @@ def _ports(region_id: str, world: str) -> Ports:
         return far_ports(region_id, Client(world))
     cloud = LocalCloud(Path(world.removeprefix(LOCALD)))
     nothing = cast("Any", None)  # the step to sleep in needs no more
-    return Ports({region_id: cloud}, nothing, nothing, nothing)
+    return Ports({region_id: cloud}, nothing, nothing, nothing, nothing)
 
 
 def main(url: str, life_id: str, region_id: str, point: str, world: str) -> None:

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from control_plane.kit.db import Database
+from control_plane.ports.automation.port import Automation
 from control_plane.ports.blobs.port import Blobs
 from control_plane.ports.cloud.port import Cloud
 from control_plane.ports.edge.port import Edge
@@ -25,7 +26,13 @@ from tests.faults.story import STORY
 CHECKOUT = Path(__file__).parents[2]
 KILLS = [sys.executable, "-m", "tests.faults.kills"]
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # whoever is killed loses nothing that is there
-PORTS = {"cloud": Cloud, "edge": Edge, "blobs": Blobs, "keyring": Keyring}
+PORTS = {
+    "automation": Automation,
+    "blobs": Blobs,
+    "cloud": Cloud,
+    "edge": Edge,
+    "keyring": Keyring,
+}
 # What changes nothing need not be seen: whether it is called is for the steps to decide.
 READS = {
     "blobs.find_missing",
@@ -34,6 +41,10 @@ READS = {
     "keyring.open",
 }
 NO_STEP_USES = {
+    "automation.cancel",
+    "automation.forget",
+    "automation.observe",
+    "automation.start",
     "cloud.close_run",  # runs of playbooks are no part of a hosting's life yet
     "cloud.open_run",
     "edge.replace_routes",  # each hosting's own life sees to its route

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any, cast
 
 from control_plane.kit.errors import Refused, Unavailable
+from control_plane.ports.automation.memory import MemoryAutomation
 from control_plane.ports.blobs.memory import MemoryBlobs
 from control_plane.ports.bundle import Ports
 from control_plane.ports.cloud.memory import MemoryCloud
@@ -19,7 +20,7 @@ from control_plane.ports.edge.memory import MemoryEdge
 from control_plane.ports.keyring.memory import MemoryKeyring
 
 ZONE = "edubba.localhost"
-PORTS = ("cloud", "edge", "blobs", "keyring")
+PORTS = ("cloud", "edge", "blobs", "keyring", "automation")
 _STREAM, _ITEM = "the items follow one by one", "an item"
 
 
@@ -30,16 +31,19 @@ class World:
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     keyring: MemoryKeyring = field(default_factory=lambda: MemoryKeyring(ZONE))
+    automation: MemoryAutomation = field(default_factory=lambda: MemoryAutomation({}))
 
     def __post_init__(self) -> None:
         self.edge = MemoryEdge(lambda address, _port, path: self.cloud.serve(address, path))
 
     def ports(self, region_id: str) -> Ports:
-        return Ports({region_id: self.cloud}, self.edge, self.blobs, self.keyring)
+        outside = self.edge, self.blobs, self.keyring, self.automation
+        return Ports({region_id: self.cloud}, *outside)
 
     def save(self) -> Callable[[], None]:
         """Remember all there is; return what brings it back, as often as wanted."""
-        kept = {one: deepcopy(_contents(one)) for one in (self.cloud, self.edge, self.blobs)}
+        adapters = self.cloud, self.edge, self.blobs, self.automation
+        kept = {one: deepcopy(_contents(one)) for one in adapters}
         places = [*self.blobs._stored.values(), *self.blobs._retired.values()]
         files = {path: path.read_bytes() for path in places}
 
@@ -130,8 +134,8 @@ def _contents(adapter: object) -> dict[str, Any]:
 
 def far_ports(region_id: str, line: Connection) -> Ports:
     """Return the ports of a worker whose world is at the other end of the line."""
-    cloud, edge, blobs, keyring = (cast("Any", FarPort(name, line)) for name in PORTS)
-    return Ports({region_id: cloud}, edge, blobs, keyring)
+    cloud, edge, blobs, keyring, automation = (cast("Any", FarPort(name, line)) for name in PORTS)
+    return Ports({region_id: cloud}, edge, blobs, keyring, automation)
 
 
 def is_stream(argument: object) -> bool:

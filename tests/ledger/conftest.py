@@ -67,6 +67,7 @@ class Ledger:
             edge=cast("Any", None),
             blobs=cast("Any", None),
             keyring=cast("Any", self.keyring),
+            automation=cast("Any", None),
         )
         return Engine(self.db, ports, Registry([FLOW]), holder)
 

@@ -15,6 +15,7 @@ from control_plane.ledger.receipts import has_grown, verify_receipt
 from control_plane.ledger.rules import BIRTH, LOG_ID
 from control_plane.ledger.steps import FLOW
 from control_plane.ledger.verifier import verify
+from control_plane.ports.automation.memory import MemoryAutomation
 from control_plane.ports.blobs.memory import MemoryBlobs
 from control_plane.ports.bundle import Ports
 from control_plane.ports.edge.memory import MemoryEdge, Served
@@ -31,7 +32,8 @@ class Sealer:
     """Runs the ledger's life until everything has its place under a signature."""
 
     def __init__(self, api: Api) -> None:
-        ports = Ports({}, MemoryEdge(_nobody_answers), MemoryBlobs(), MemoryKeyring())
+        outside = MemoryEdge(_nobody_answers), MemoryBlobs(), MemoryKeyring()
+        ports = Ports({}, *outside, MemoryAutomation({}))
         self._api, self._engine = api, Engine(api.db, ports, Registry([FLOW]), "test")
         self._later = timedelta()
         with api.db.begin() as session:

@@ -2,10 +2,13 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from control_plane.engine.lives import signal_life
+from control_plane.engine.lives import find_life, signal_life
+from control_plane.kit import clock
+from control_plane.kit.db import Database
 from tests.stories.cli import Account
 from tests.stories.installation import Installation
 from tests.stories.people import Person, log_in
@@ -98,6 +101,18 @@ class Site:
         except OSError:  # the edge itself may be away
             return False
         return reply.status == 200 and text.encode() in reply.body
+
+    def rest(self) -> None:
+        """Wait until the watch has found all well and comes again only in some seconds."""
+        with self.installation.database() as db:
+            wait_until(lambda: self._is_at_rest(db))
+
+    def _is_at_rest(self, db: Database) -> bool:
+        with db.read() as session:
+            life = find_life(session, "hosting", self.hosting_id)
+            assert life is not None
+            is_watched = life.step == "watch" and life.lease_until is None
+            return is_watched and life.due_at - clock.now() > timedelta(seconds=5)
 
     def look_now(self) -> None:
         """Let the watch, which comes every half minute by itself, come now."""

@@ -35,6 +35,7 @@ DRIFTS: dict[str, tuple[Callable[[Site], None], str]] = {
 def shown(clinic: Site, tmp_path: Path) -> str:
     """Give the text of the page that the clinic's site shows."""
     text = f"open as always {tmp_path.name}"
+    clinic.wait("active")
     assert clinic.deploy(small_site(tmp_path, text))["status"] == "live"
     return text
 
@@ -51,7 +52,7 @@ def test_drift_is_seen_by_the_watch_and_mended_by_itself(
     installation: Installation, clinic: Site, shown: str, drift: str
 ) -> None:
     breaks, reason = DRIFTS[drift]
-    wait_until(lambda: is_whole(clinic))
+    clinic.rest()
     before = len(installation.log_of("worker"))
     breaks(clinic)
     assert not is_whole(clinic)
@@ -65,11 +66,13 @@ def test_drift_is_seen_by_the_watch_and_mended_by_itself(
     assert any(reason in line for line in said), said
     clinic.wait("active")
     wait_until(lambda: clinic.shown["drift"] is None)
+    clinic.rest()
 
 
 def test_an_edge_left_in_a_lost_namespace_is_started_anew_in_the_present_one(
     installation: Installation, clinic: Site, shown: str
 ) -> None:
+    clinic.rest()
     lose_edge_namespace(clinic)
     clinic.look_now()
     wait_until(lambda: installation.processes["edge"].poll() is not None)
@@ -80,6 +83,7 @@ def test_an_edge_left_in_a_lost_namespace_is_started_anew_in_the_present_one(
 def test_a_server_that_reaches_the_host_is_out_of_service_until_it_is_isolated_again(
     clinic: Site, shown: str
 ) -> None:
+    clinic.rest()
     with linked_to_host(clinic):
         clinic.look_now()
         clinic.wait("quarantined")

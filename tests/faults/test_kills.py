@@ -39,6 +39,8 @@ READS = {
     "blobs.spool",
     "keyring.ca_certificate_pem",
     "keyring.open",
+    "keyring.open_sent",
+    "keyring.recipient",
 }
 NO_STEP_USES = {
     "automation.cancel",

@@ -179,14 +179,15 @@ def test_a_runner_that_is_told_to_stop_leaves_nothing_behind(
     world: RunnerWorld, server: str
 ) -> None:
     spec, _ = a_sleeping_run(world, server)
-    waiting = world.a_spec("hosting_nothing", server)
-    world.automation.start(waiting, world.fence)
+    others = [world.a_spec("hosting_sleeps", server) for _ in range(world.at_once)]
+    for other in others:  # the last one waits
+        world.automation.start(other, world.fence)
     world.stop()
     assert ours(world) == []
     wait_until(lambda: sleepers(world) == 0)
     world.start()
-    assert world.automation.observe(spec.run_id).state in {RunState.LOST, RunState.CANCELLED}
-    assert world.automation.observe(waiting.run_id).state.is_over  # perhaps before the stop
+    for run_id in (spec.run_id, *(other.run_id for other in others)):
+        assert world.automation.observe(run_id).state in {RunState.LOST, RunState.CANCELLED}
 
 
 def test_a_second_runner_of_the_same_folder_does_not_start(world: RunnerWorld) -> None:

@@ -1,6 +1,7 @@
 """A real runner under a user of its own, beside a real daemon with servers to command."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,4 +142,5 @@ def running_runner(playbooks: Path = PLAYBOOKS) -> Iterator[RunnerWorld]:
         finally:
             if world.process and world.process.poll() is None:
                 world.stop()
+            shutil.rmtree(world.folder, ignore_errors=True)
             world.log.unlink(missing_ok=True)

@@ -29,6 +29,7 @@ class Warm:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._is_stopped = False
 
     @property
     def mark(self) -> str:
@@ -67,8 +68,9 @@ class Warm:
                 self._end()
 
     def stop(self) -> None:
-        """End the process and, with it, all runs."""
+        """End the process and, with it, all runs; it is not started again."""
         with self._lock:
+            self._is_stopped = True
             self._end()
 
     def _end(self) -> None:
@@ -90,6 +92,8 @@ class Warm:
         if self._control and self._process and self._process.poll() is None:
             return self._control
         self._end()
+        if self._is_stopped:
+            raise Unavailable("runner_not_ready", why="the runner is being stopped")
         isolated = ("-I",) if sys.flags.isolated else ()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:

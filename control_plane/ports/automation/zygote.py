@@ -155,7 +155,8 @@ class Zygote:
         leader = os.fork()
         if leader == 0:
             os.close(gate_write)
-            os.read(gate_read, 1)
+            if not os.read(gate_read, 1):
+                os._exit(NO_ANSWER)  # it was not put on record
             self._become_leader(wish, folder, launcher, handles)
         os.close(gate_read)
         self._leaders.add(leader)

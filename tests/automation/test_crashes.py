@@ -194,7 +194,10 @@ def test_a_second_runner_of_the_same_folder_does_not_start(world: RunnerWorld) -
     second = RunnerWorld(world.locald)
     second.begin()
     assert second.process
-    assert second.process.wait(30) == 1
+    try:
+        assert second.process.wait(30) == 1
+    finally:
+        second.kill()
     assert "another runner has" in world.log.read_text()
     assert world.automation.observe(new_id("run")).state is RunState.ABSENT
 

@@ -11,7 +11,7 @@ from io import BytesIO
 from sqlmodel import col, select
 
 from control_plane.engine import lives
-from control_plane.engine.engine import Engine
+from control_plane.engine.engine import LONGEST_BACK_OFF, Engine
 from control_plane.engine.models import Life, LifeState
 from control_plane.engine.registry import Registry
 from control_plane.engine.sweep import find_due_lives
@@ -36,13 +36,13 @@ from control_plane.tenancy import actions as tenancy
 from control_plane.tenancy.rules import RegionKind
 from tests.api import an_agency
 from tests.faults.pictures import faults_of, rows_of
-from tests.faults.world import ZONE, World
+from tests.faults.world import World
 from tests.offer import a_blueprint, a_wish
 
 HOLDER = "machine/edubba"
-SOON = timedelta(seconds=10)  # what comes up later than this is rest; backing off is shorter
-MOST_ROUNDS = 200
-TERMS = Terms(ZONE, 30, installed_policy())
+SOON = timedelta(seconds=10)  # what comes up later than this is rest
+TRIES = 2 * LONGEST_BACK_OFF  # unless it is a step that is tried again
+MOST_ROUNDS = 1000
 Advance = Callable[[str], object]
 
 
@@ -62,6 +62,10 @@ class QuietCentre:
     ledger_life: str = ""
     people: dict[Role, Actor] = field(default_factory=dict)
 
+    @property
+    def terms(self) -> Terms:
+        return Terms(self.world.zone, 30, installed_policy())
+
     def open(self) -> None:
         """Begin as an installation does, with one agency."""
         agency = an_agency(self.db)
@@ -76,7 +80,7 @@ class QuietCentre:
             self.region_id = tenancy.ensure_region(session, "local", RegionKind.MEMORY).id
             steps.ensure_edge_life(session)
             releases.ensure_gc_life(session)
-            ledger_actions.ensure_log(session, f"{ZONE}/ledger")
+            ledger_actions.ensure_log(session, f"{self.world.zone}/ledger")
             life = lives.find_life(session, LEDGER.kind, LOG_ID)
             assert life is not None
             self.ledger_life = life.id
@@ -95,7 +99,7 @@ class QuietCentre:
         del wish["kind"]
         owner = self.people[Role.OWNER]
         with self.db.begin() as session:
-            return actions.submit_create(session, owner, NewHosting(**wish), TERMS).id
+            return actions.submit_create(session, owner, NewHosting(**wish), self.terms).id
 
     def approve(self, request_id: str) -> None:
         operator = self.people[Role.OPERATOR]
@@ -116,7 +120,7 @@ class QuietCentre:
         """Ask for the end of a hosting, which the policy approves."""
         with self.db.begin() as session:
             request = actions.submit_end(
-                session, self.people[Role.OWNER], f"health:{name}", "", TERMS
+                session, self.people[Role.OWNER], f"health:{name}", "", self.terms
             )
             assert request.status == RequestStatus.APPROVED
 
@@ -124,7 +128,7 @@ class QuietCentre:
         """Ask for another size."""
         wish = Change(f"health:{name}", size=size)
         with self.db.begin() as session:
-            return actions.submit_change(session, self.people[Role.OWNER], wish, TERMS).id
+            return actions.submit_change(session, self.people[Role.OWNER], wish, self.terms).id
 
     def suspend(self, name: str) -> None:
         with self.db.begin() as session:
@@ -138,7 +142,9 @@ class QuietCentre:
         """Ask for what has ended to come back, which the policy approves."""
         reference = f"health:{name}"
         with self.db.begin() as session:
-            request = actions.submit_restore(session, self.people[Role.OWNER], reference, "", TERMS)
+            request = actions.submit_restore(
+                session, self.people[Role.OWNER], reference, "", self.terms
+            )
             assert request.status == RequestStatus.APPROVED
 
     def upload(self, content: bytes) -> str:
@@ -198,7 +204,7 @@ class QuietCentre:
         with ExitStack() as later:
             for _ in range(MOST_ROUNDS):
                 wait = self.settle_once(advance)
-                if wait is None or wait > SOON:
+                if wait is None:
                     return
                 if wait > timedelta():
                     later.enter_context(clock.shifted(wait))
@@ -222,11 +228,13 @@ class QuietCentre:
             is_sealed = not ledger.count_unsequenced(session)
             is_sealed &= ledger.find_unsigned_checkpoint(session) is None
             waits = [
-                max(life.due_at, life.lease_until or life.due_at) - now
+                (max(life.due_at, life.lease_until or life.due_at) - now, life.attempts)
                 for life in session.exec(select(Life).where(col(Life.state) == LifeState.LIVE))
                 if life.id != self.ledger_life or not is_sealed
             ]
-            return min(waits, default=None)
+            return min(
+                (wait for wait, tries in waits if wait <= (TRIES if tries else SOON)), default=None
+            )
 
     # What can be seen
 

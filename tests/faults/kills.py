@@ -122,7 +122,8 @@ class Killing:
 
     def _step(self, scene: Scene, engine: Engine, life_id: str) -> bool:
         """Run one step undisturbed, and with its kills; False if there was none to run."""
-        self._copies.save("before")
+        if scene in self._killed_in:
+            self._copies.save("before")
         restore = self._world.save()
         before = self._life(life_id)
         self._watch.points.clear()
@@ -146,6 +147,8 @@ class Killing:
 
         In each scene anew; but where nothing was at stake except the life's own place, only once.
         """
+        if not self._killed_in:
+            return False
         before, self._at_stake = self._at_stake, self._centre.at_stake()
         known = (way, "" if before == self._at_stake else scene.name)
         if known in self._ways:

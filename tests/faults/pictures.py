@@ -38,10 +38,10 @@ MOMENTS = re.compile(r"\b\d{4}-\d\d-\d\dT[0-9:.+]+")
 
 def rows_of(session: Session) -> list[str]:
     """Return all rows, one a line, sorted."""
-    names = {
-        life.id: f"life of {life.kind} {life.subject_id}"
-        for life in session.exec(select_models(Life))
-    }
+    lives = session.exec(select_models(Life)).all()
+    names = {life.id: f"life of {life.kind} {life.subject_id}" for life in lives}
+    # How often one of the platform's own lives came round is a matter of time, not of what befell.
+    rounds = {names[life.id] for life in lives if life.agency_id is None}
     lines = []
     for table in METADATA.sorted_tables:
         left_out = LEFT_OUT.get(table.name, set())
@@ -50,7 +50,10 @@ def rows_of(session: Session) -> list[str]:
         for row in session.connection().execute(select(table)).mappings():
             if table.name == "timeline_event" and WAITS.fullmatch(row["event"]):
                 continue
-            lines.append(f"{table.name} {_text(row, left_out, names)}")
+            line = f"{table.name} {_text(row, left_out, names)}"
+            is_round = table.name == "timeline_event" and names[row["life_id"]] in rounds
+            if not is_round or line not in lines:
+                lines.append(line)
     return sorted(lines)
 
 

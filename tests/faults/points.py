@@ -17,12 +17,12 @@ from control_plane.kit.db import Database
 from control_plane.ports.bundle import Ports
 from tests.faults.world import is_stream
 
-COMMIT = "commit"
+CLAIM, OUTCOME = "the claim's commit", "the outcome's commit"
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A moment in a step: before or after what (`cloud.ensure_server`, `commit`)."""
+    """A moment in a step: before or after what (`cloud.ensure_server`)."""
 
     what: str
     is_after: bool
@@ -67,7 +67,7 @@ def list_distinct(points: list[Point]) -> list[int]:
     return [
         number
         for number, point in enumerate(points)
-        if point.what == COMMIT or point.state != points[number - 1].state
+        if point.what in {CLAIM, OUTCOME} or point.state != points[number - 1].state
     ]
 
 
@@ -82,8 +82,9 @@ class WatchedDatabase(Database):
     def begin(self) -> Iterator[Session]:
         with super().begin() as session:
             yield session
-            self.watch.reach(COMMIT, is_after=False)
-        self.watch.reach(COMMIT, is_after=True)
+            what = OUTCOME if self.watch.points else CLAIM
+            self.watch.reach(what, is_after=False)
+        self.watch.reach(what, is_after=True)
 
 
 class WatchedPort:

@@ -2,6 +2,9 @@
 
 Each scene is something that people, time or accidents do; then the lives run until they rest.
 Whoever adds a flow, a step or a verb adds the scene in which it is seen: a test says so.
+
+On real machines some of it can't be played: they keep their own clock, and lose their isolation in
+ways that are mended before they are probed.
 """
 
 from collections.abc import Callable
@@ -13,11 +16,9 @@ from control_plane.blueprints.models import Price
 from control_plane.hosting.rules import HostingStatus
 from control_plane.kit import clock
 from control_plane.kit.ids import new_id
-from control_plane.ports.cloud.memory import STATIC_SITE, Server
-from control_plane.ports.cloud.port import Image
 from tests.faults.centre import QuietCentre
+from tests.faults.world import World
 
-NEWER_IMAGE = Image("static-site", "sha256:" + sha256(b"a newer one").hexdigest())
 A_MOMENT = timedelta(seconds=1)
 A_WHILE = timedelta(minutes=6)  # so that whoever watches looks again
 OLD_SITE = {"index.html": b"<h1>Ur</h1>", "a/map.svg": b"<svg/>" * 99, "404.html": b"lost"}
@@ -32,6 +33,7 @@ class Scene:
     name: str
     happens: Callable[[QuietCentre], object]
     later: timedelta = A_MOMENT
+    is_on_machines: bool = True
 
 
 def _open(centre: QuietCentre) -> None:
@@ -45,7 +47,7 @@ def _request(centre: QuietCentre) -> None:
 
 
 def _change_the_offer(centre: QuietCentre) -> None:
-    centre.world.cloud._images = (NEWER_IMAGE, STATIC_SITE)
+    centre.world.offer_newer_image()
     with centre.db.begin() as session:
         price = Price(
             id=new_id("prc"),
@@ -79,20 +81,24 @@ def _roll_back(centre: QuietCentre) -> None:
     centre.roll_back("website")
 
 
-def _sabotage(change: Callable[[Server], None] | None) -> Callable[[QuietCentre], None]:
+def _befall(accident: Callable[[World, str], None]) -> Callable[[QuietCentre], None]:
     def act(centre: QuietCentre) -> None:
         _is_live(centre)
-        centre.world.cloud.sabotage(centre.hosting("website").id, change)
+        accident(centre.world, centre.hosting("website").id)
 
     return act
 
 
-def _stop(server: Server) -> None:
-    server.is_running = False
+def _stop(world: World, server_id: str) -> None:
+    world.stop_server(server_id)
 
 
-def _leak(server: Server) -> None:
-    server.is_leaking = True
+def _lose(world: World, server_id: str) -> None:
+    world.lose_server(server_id)
+
+
+def _leak(world: World, server_id: str) -> None:
+    world.lose_isolation(server_id)
 
 
 def _lose_route(centre: QuietCentre) -> None:
@@ -158,11 +164,11 @@ STORY = (
     Scene("some of it is released anew", _deploy(NEW_SITE)),
     Scene("it is rolled back", _roll_back),
     Scene("a release without its page is refused", _deploy(WITHOUT_INDEX)),
-    Scene("the server stops", _sabotage(_stop), A_WHILE),
-    Scene("the server vanishes with its data", _sabotage(None), A_WHILE),
+    Scene("the server stops", _befall(_stop), A_WHILE),
+    Scene("the server vanishes with its data", _befall(_lose), A_WHILE),
     Scene("the edge forgets its routes", _lose_route, A_WHILE),
-    Scene("the isolation fails", _sabotage(_leak), A_WHILE),
-    Scene("the isolation is mended", _nothing, A_WHILE),
+    Scene("the isolation fails", _befall(_leak), A_WHILE, is_on_machines=False),
+    Scene("the isolation is mended", _nothing, A_WHILE, is_on_machines=False),
     Scene("garbage lies about", _leave_garbage, timedelta(days=8)),
     Scene("a site is asked to be larger", _ask_for_more),
     Scene("it is closed", _suspend),
@@ -171,6 +177,6 @@ STORY = (
     Scene("one comes back", _bring_back),
     Scene("and is ended again", _end_again),
     Scene("their data has been kept long enough", _nothing, timedelta(days=31)),
-    Scene("the certificate runs out", _nothing, timedelta(days=60)),
+    Scene("the certificate runs out", _nothing, timedelta(days=60), is_on_machines=False),
     Scene("the data centre closes", _close),
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,6 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from control_plane.kit.db import Database
 from control_plane.ports.automation.port import Automation
 from control_plane.ports.blobs.port import Blobs
 from control_plane.ports.cloud.port import Cloud
@@ -65,6 +65,12 @@ def databases(request: pytest.FixtureRequest) -> Iterator[list[str]]:
         yield urls
 
 
+@pytest.fixture
+def sqlite_in_memory(sqlite_template: Path) -> Iterator[str]:
+    with TemporaryDirectory(dir=SHARED_MEMORY) as folder:
+        yield f"sqlite:///{shutil.copy(sqlite_template, folder)}"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_worker_killed_anywhere_leaves_nothing_lost_and_nothing_doubled(
@@ -90,22 +96,24 @@ def test_a_worker_killed_anywhere_leaves_nothing_lost_and_nothing_doubled(
 
 
 @pytest.mark.slow
-def test_a_step_that_does_something_twice_is_found_out(sqlite_db: Database, tmp_path: Path) -> None:
+def test_a_step_that_does_something_twice_is_found_out(
+    sqlite_in_memory: str, tmp_path: Path
+) -> None:
     place = tmp_path / "report.json"
-    command = [sys.executable, "-m", "tests.faults.careless", str(sqlite_db.url), str(place)]
+    command = [sys.executable, "-m", "tests.faults.careless", sqlite_in_memory, str(place)]
     subprocess.run(command, check=True, cwd=CHECKOUT, stderr=subprocess.DEVNULL)
     wrong = json.loads(place.read_text())["wrong"]
     assert {about.rpartition(" (")[0] for about, _ in wrong} == {
         f"{STORY[0].name}: killed in edge/certify {point}"
-        for point in ("after edge.ensure_certificate", "before commit")
+        for point in ("after edge.ensure_certificate", "before the outcome's commit")
     }
     assert all("edge.certified" in line for _, lines in wrong for line in lines)
 
 
 def test_the_story_of_the_kills_comes_to_every_step_and_every_effect(
-    sqlite_db: Database,
+    sqlite_in_memory: str,
 ) -> None:
-    seen = Killing(str(sqlite_db.url), killed_in=()).run()
+    seen = Killing(sqlite_in_memory, killed_in=()).run()
     assert seen.wrong == []
     steps = {(flow.kind, step) for flow in FLOWS for step in flow.steps}
     assert steps - seen.steps == set()

@@ -7,6 +7,7 @@ pipe. When the worker is killed, the world is as it was at that moment, as a rea
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from io import IOBase
 from multiprocessing.connection import Connection
 from typing import Any, cast
@@ -15,10 +16,12 @@ from control_plane.kit.errors import Refused, Unavailable
 from control_plane.ports.automation.memory import MemoryAutomation
 from control_plane.ports.blobs.memory import MemoryBlobs
 from control_plane.ports.bundle import Ports
-from control_plane.ports.cloud.memory import MemoryCloud
+from control_plane.ports.cloud.memory import STATIC_SITE, MemoryCloud, Server
+from control_plane.ports.cloud.port import Image
 from control_plane.ports.edge.memory import MemoryEdge
 from control_plane.ports.keyring.memory import MemoryKeyring
 
+NEWER_IMAGE = Image("static-site", "sha256:" + sha256(b"a newer one").hexdigest())
 ZONE = "edubba.localhost"
 PORTS = ("cloud", "edge", "blobs", "keyring", "automation")
 _STREAM, _ITEM = "the items follow one by one", "an item"
@@ -32,6 +35,7 @@ class World:
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     keyring: MemoryKeyring = field(default_factory=lambda: MemoryKeyring(ZONE))
     automation: MemoryAutomation = field(default_factory=lambda: MemoryAutomation({}))
+    zone: str = ZONE
 
     def __post_init__(self) -> None:
         self.edge = MemoryEdge(lambda address, _port, path: self.cloud.serve(address, path))
@@ -39,6 +43,23 @@ class World:
     def ports(self, region_id: str) -> Ports:
         outside = self.edge, self.blobs, self.keyring, self.automation
         return Ports({region_id: self.cloud}, *outside)
+
+    # Accidents
+
+    def offer_newer_image(self) -> None:
+        self.cloud._images = (NEWER_IMAGE, STATIC_SITE)
+
+    def stop_server(self, server_id: str) -> None:
+        self.cloud.sabotage(server_id, _stop)
+
+    def lose_server(self, server_id: str) -> None:
+        """Let it vanish with its data."""
+        self.cloud.sabotage(server_id, None)
+
+    def lose_isolation(self, server_id: str) -> None:
+        self.cloud.sabotage(server_id, _leak)
+
+    # Copies of it
 
     def save(self) -> Callable[[], None]:
         """Remember all there is; return what brings it back, as often as wanted."""
@@ -75,6 +96,8 @@ class World:
             "retired": sorted(blobs._retired),
         }
 
+    # From far
+
     def serve(self, line: Connection) -> None:
         """Carry out what a worker in another process asks for, until that process is gone."""
         try:
@@ -104,6 +127,14 @@ class World:
         except (Refused, Unavailable) as error:
             return type(error), error.code, error.facts
         return None, list(told) if isinstance(told, Iterator) else told, {}
+
+
+def _stop(server: Server) -> None:
+    server.is_running = False
+
+
+def _leak(server: Server) -> None:
+    server.is_leaking = True
 
 
 class FarPort:

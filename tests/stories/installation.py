@@ -229,6 +229,13 @@ class Installation:
 
     def set_up(self) -> None:
         """Make directories, tables and accounts, and see that there is an image."""
+        self.prepare()
+        told = self.run_once(["-m", "control_plane.cli.examples"], self.user_id(WORKER_ID))
+        for row in json.loads(told):
+            self.accounts[row["role"]] = Account(row["email"], row["password"])
+
+    def prepare(self) -> None:
+        """Do all of that but the accounts."""
         self.make_directories()
         self.is_shared_checkout = self._is_readable_by_others()
         self.run_once(["-m", "control_plane.migrations"], self.user_id(WORKER_ID))
@@ -237,9 +244,6 @@ class Installation:
         arguments += ["--https-port", str(self.ports["https"])]
         self.run_once(["-m", "control_plane.ports.edge", *arguments])
         (self.settings.state_dir / "images").symlink_to(prepared_images())
-        told = self.run_once(["-m", "control_plane.cli.examples"], self.user_id(WORKER_ID))
-        for row in json.loads(told):
-            self.accounts[row["role"]] = Account(row["email"], row["password"])
 
     def run_once(self, arguments: list[str], user_id: int = 0) -> str:
         """Run a command of the product to its end, as the installer would; return what it said."""

@@ -1,0 +1,115 @@
+"""The world outside on this machine: a root daemon, an edge and a disk, to be broken and killed."""
+
+import os
+import socket
+import struct
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from control_plane.kit.errors import Unavailable
+from control_plane.kit.ids import new_id
+from control_plane.locald.names import Names
+from control_plane.ports.bundle import Ports
+from control_plane.ports.cloud.port import Fence
+from control_plane.settings import Settings
+from control_plane.worker import _publish_authority, new_ports
+from tests.stories.installation import Installation
+from tests.waiting import wait_until
+
+LOOKS_EVERY_S = 0.02
+
+
+@dataclass
+class MachineWorld:
+    """What `World` is in memory; all of it outlives the worker by nature."""
+
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        ports = new_ports(self.settings, ["here"])
+        _publish_authority(self.settings, ports)
+        self.cloud, self.edge = ports.cloud("here"), ports.edge
+        self.blobs, self.keyring, self.automation = ports.blobs, ports.keyring, ports.automation
+
+    @property
+    def zone(self) -> str:
+        return self.settings.zone
+
+    def ports(self, region_id: str) -> Ports:
+        return new_ports(self.settings, [region_id])
+
+    def offer_newer_image(self) -> None:
+        """Do nothing: making one takes long, and what comes of it is seen in memory."""
+
+    def stop_server(self, server_id: str) -> None:
+        self._runc("kill", server_id, "KILL")
+        wait_until(lambda: '"stopped"' in self._runc("state", server_id))
+
+    def lose_server(self, server_id: str) -> None:
+        self.cloud.destroy_server(server_id, Fence(new_id("lif"), 1))
+
+    def _runc(self, verb: str, *arguments: str) -> str:
+        settings = self.settings
+        names = Names.of(settings.instance, settings.state_dir, settings.run_dir)
+        argv = ["runc", "--root", str(names.runc_root), verb, *arguments]
+        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+    def daemon(self) -> int | None:
+        """Return the process id of the root daemon, if one answers."""
+        try:
+            list(self.cloud.list_images())
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(self.settings.locald_socket))
+                option = connection.getsockopt(
+                    socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
+                )
+        except (OSError, Unavailable):
+            return None
+        pid: int = struct.unpack("3i", option)[0]
+        return pid
+
+
+@dataclass
+class Machine(Installation):
+    """An installation whose worker is the test, run as root; daemon and edge are the product's."""
+
+    is_over: threading.Event = field(default_factory=threading.Event)
+
+    def user_id(self, wished: int) -> int:  # noqa: ARG002  # whoever it would be
+        return 0
+
+    def make_directories(self) -> None:
+        super().make_directories()
+        os.chown(self.settings.keys_dir, 0, 0)  # keys are for their owner alone
+
+    def begin(self) -> None:
+        for name in ("locald", "edge"):
+            self.start(name)
+        wait_until(self.settings.edge_socket.exists)
+        self.supervisor = threading.Thread(target=self._supervise, name="supervisor")
+        self.supervisor.start()
+
+    def end(self) -> None:
+        self.is_over.set()
+        self.supervisor.join()
+
+    def _supervise(self) -> None:
+        """Start the root daemon again whenever it has ended, as supervisord does."""
+        while not self.is_over.wait(LOOKS_EVERY_S):
+            if self.processes["locald"].poll() is not None:
+                self.start("locald")
+
+
+@contextmanager
+def a_machine() -> Iterator[Machine]:
+    """Give a running machine; afterwards nothing of it is left."""
+    machine = Machine()
+    with ExitStack() as stack:
+        stack.callback(machine.take_away)
+        machine.prepare()
+        machine.begin()
+        stack.callback(machine.end)
+        yield machine

@@ -62,8 +62,10 @@ def pairs(said: list[str] | None) -> list[tuple[str, str]]:
     return found
 
 
-def scalar(text: str) -> str | int | bool:
-    """Return the value that a word on the command line stands for."""
+def value_of(text: str) -> str | int | bool | list[str]:
+    """Return the value that a word on the command line stands for; `[a, b]` is a list."""
+    if text.startswith("[") and text.endswith("]"):
+        return [entry.strip() for entry in text[1:-1].split(",") if entry.strip()]
     if text in {"true", "false"}:
         return text == "true"
     return int(text) if text.isascii() and text.isdecimal() and not text.startswith("0") else text

@@ -15,7 +15,7 @@ from control_plane.cli.choices import (
     get_hosting,
     pairs,
     reference_of,
-    scalar,
+    value_of,
 )
 from control_plane.cli.client import Client, connect
 from control_plane.cli.following import Story, follow_request
@@ -86,7 +86,8 @@ def change(  # one option a field of the wish
     size: Annotated[str, typer.Option("--size", "-s", help="Another size.")] = "",
     title: Annotated[str, typer.Option("--title", help="What people read.")] = "",
     inputs: Annotated[
-        list[str] | None, typer.Option("--input", "-i", help="name=value; all of them anew.")
+        list[str] | None,
+        typer.Option("--input", "-i", help="name=value; all of them anew. [a, b] is a list."),
     ] = None,
     newest_image: Annotated[
         bool, typer.Option("--newest-image", help="Roll it to the newest prepared image.")
@@ -101,7 +102,7 @@ def change(  # one option a field of the wish
     said["image"] = "newest" if newest_image else ""
     body = {key: value for key, value in said.items() if value}
     if inputs is not None:
-        body["inputs"] = {key: scalar(value) for key, value in pairs(inputs)}
+        body["inputs"] = {key: value_of(value) for key, value in pairs(inputs)}
     _ask(Wanted(hosting, agency, "change", body), timeout if wait else None)
 
 

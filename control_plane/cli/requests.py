@@ -12,7 +12,7 @@ from control_plane.cli.choices import (
     WaitOption,
     chosen_agency,
     pairs,
-    scalar,
+    value_of,
 )
 from control_plane.cli.client import Client, connect
 from control_plane.cli.following import follow_request
@@ -30,7 +30,8 @@ def create(  # one option a field of the wish
     size: Annotated[str, typer.Option("--size", "-s", help="How large.")],
     agency: AgencyOption = "",
     inputs: Annotated[
-        list[str] | None, typer.Option("--input", "-i", help="name=value, of the blueprint.")
+        list[str] | None,
+        typer.Option("--input", "-i", help="name=value, of the blueprint; [a, b] is a list."),
     ] = None,
     hostname: Annotated[
         str, typer.Option("--hostname", help="Below the zone; else chosen for you.")
@@ -51,7 +52,7 @@ def create(  # one option a field of the wish
         "name": name,
         "blueprint": blueprint,
         "size": size,
-        "inputs": {key: scalar(value) for key, value in pairs(inputs)},
+        "inputs": {key: value_of(value) for key, value in pairs(inputs)},
         "reason": reason,
         **{key: value for key, value in optional.items() if value},
     }

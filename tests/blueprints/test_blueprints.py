@@ -31,11 +31,16 @@ from control_plane.kit.money import Money
 from control_plane.ledger.models import LedgerEntry
 from control_plane.ledger.rules import SYSTEM
 
+OFFERED = ["static-site"]  # those whose life works from end to end
 FOLDERS = sorted((tenants_dir() / "blueprints").iterdir())
 STATIC_SITE = tenants_dir() / "blueprints" / "static-site"
 TEXT = (STATIC_SITE / "blueprint.yml").read_text(encoding="utf-8")
 BAD_PATTERN = "not a regular expression: unterminated character set at position 0"
 PAGE = {"index.html": "<p>${title}</p>"}
+
+
+def folder_of(name: str) -> Path:
+    return tenants_dir() / "blueprints" / name
 
 
 def static_site() -> Blueprint:
@@ -232,9 +237,64 @@ def test_what_ships_is_registered_at_every_start(db: Database) -> None:
             actions.register_installed(session)
     with db.read() as session:
         listed = [version.name for version in queries.list_current(session)]
-        assert listed == [folder.name for folder in FOLDERS]
+        assert listed == OFFERED
         told = list(session.exec(select(LedgerEntry.action)))
-        assert told.count("blueprint.registered") == len(FOLDERS)
+        assert told.count("blueprint.registered") == len(OFFERED)
+
+
+def test_what_is_not_finished_ships_and_can_not_be_had(db: Database) -> None:
+    with db.begin() as session:
+        actions.register_installed(session)
+    unfinished = {folder.name for folder in FOLDERS} - set(OFFERED)
+    assert {name for name in unfinished if actions.read_folder(folder_of(name)).is_offered} == set()
+    for name in unfinished:
+        with db.read() as session, pytest.raises(BlueprintUnknown):
+            queries.get_current(session, name)
+
+
+def test_offering_a_blueprint_makes_no_other_version_of_it() -> None:
+    hidden = changed("name: static-site", "name: static-site\nis_offered: false")
+    assert (hidden.is_offered, hidden.spec) == (False, changed("format: 1", "format: 1").spec)
+
+
+PHP_SITE = parse_blueprint(
+    (tenants_dir() / "blueprints" / "php-site" / "blueprint.yml").read_text("utf-8"), PAGE, "php"
+)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        ({"extensions": "xml"}, "it must be of the type array"),
+        ({"extensions": ["mainframe"]}, "it is not one of bcmath"),
+        ({"extensions": ["xml", "xml"]}, "it has an entry twice"),
+        ({"persistent_paths": ["../etc"]}, "it has characters or a form that are not allowed"),
+        ({"persistent_paths": ["/data"]}, "it has characters or a form that are not allowed"),
+        ({"schedule": ["* * * * *"]}, "it has characters or a form that are not allowed"),
+        ({"schedule": ["* * * * * true"] * 9}, "it has more than 8 entries"),
+    ],
+)
+def test_a_list_that_does_not_fit_says_why(inputs: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InputInvalid) as found:
+        check_inputs(PHP_SITE, inputs)
+    assert str(found.value.facts["reason"]).startswith(reason)
+
+
+def test_a_list_is_taken_as_it_is() -> None:
+    said = {"persistent_paths": ["data", "conf"], "schedule": ["*/5 2-4 * * 1 php x.php"]}
+    assert check_inputs(PHP_SITE, said) == {
+        "extensions": ["mbstring", "xml"],
+        "front_controller": False,
+        "upload_mib": 16,
+        **said,
+    }
+
+
+@pytest.mark.parametrize("field", ["type: array", "type: string\n      maxItems: 3"])
+def test_a_list_without_bounds_is_refused_when_its_blueprint_is_read(field: str) -> None:
+    text = TEXT.replace("      type: string\n      pattern", f"      {field}\n      pattern", 1)
+    with pytest.raises(DocumentInvalid, match="items and maxItems"):
+        parse_blueprint(text, PAGE, "blueprint.yml")
 
 
 def test_a_change_makes_a_new_version_and_keeps_the_old_one(db: Database) -> None:

@@ -6,10 +6,10 @@ import re
 import string
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import rfc8785
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from control_plane.blueprints.rules.problems import SizeUnknown
 from control_plane.kit.documents import Document, Path, parse_document
@@ -44,10 +44,19 @@ class Words(_Part):
     en: str = Field(min_length=1, max_length=500)
 
 
-class InputField(_Part):
-    """One input: a scalar in JSON Schema, with what people read beside it."""
+class ListItem(_Part):
+    """What each entry of a list may be."""
 
-    type: Literal["string", "integer", "boolean"]
+    type: Literal["string"] = "string"
+    pattern: Annotated[str, AfterValidator(_compiles)] | None = None
+    max_length: int = Field(alias="maxLength", ge=1, le=1000)
+    enum: list[str] | None = None
+
+
+class InputField(_Part):
+    """One input: a scalar in JSON Schema or a list of texts, with what people read beside it."""
+
+    type: Literal["string", "integer", "boolean", "array"]
     label: Words = Field(alias="x-label")
     help: Words | None = Field(default=None, alias="x-help")
     format: Literal["email"] | None = None
@@ -57,7 +66,17 @@ class InputField(_Part):
     minimum: int | None = None
     maximum: int | None = None
     enum: list[str] | None = None
-    default: str | int | bool | None = None
+    items: ListItem | None = None
+    max_items: int | None = Field(default=None, alias="maxItems", ge=1, le=50)
+    unique_items: Literal[True] | None = Field(default=None, alias="uniqueItems")
+    default: str | int | bool | list[str] | None = None
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        is_list = self.type == "array"
+        if is_list != (self.items is not None) or is_list != (self.max_items is not None):
+            raise ValueError("a list, and nothing else, has items and maxItems")
+        return self
 
 
 class InputsSchema(_Part):
@@ -126,6 +145,7 @@ class Blueprint(_Part):
     sizes: dict[Name, Size] = Field(min_length=1)
     health: Health = Health()
     takes_settings: bool = False  # whether its agency sets environment variables
+    is_offered: bool = Field(default=True, exclude=True)  # one that isn't finished can't be had
     alerts: list[str] = []  # the alerts of monitoring/ that tell of its hostings
     placeholder: dict[str, str] = {}
 
@@ -176,7 +196,9 @@ def render_placeholder(blueprint: Blueprint, facts: Mapping[str, Any]) -> dict[s
     names a fact which is not there is left out.
     """
     said = {
-        name: html.escape(str(value)) for name, value in facts.items() if value not in {None, ""}
+        name: html.escape(", ".join(value) if isinstance(value, list) else str(value))
+        for name, value in facts.items()
+        if value is not None and value not in ("", [])
     }
     return {
         path: (_fill(text, said) if path.endswith(".html") else text).encode()

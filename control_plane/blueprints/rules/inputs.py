@@ -20,6 +20,8 @@ _REASONS = {
     "minimum": "it is below {expected}",
     "maximum": "it is above {expected}",
     "enum": "it is not one of {expected}",
+    "maxItems": "it has more than {expected} entries",
+    "uniqueItems": "it has an entry twice",
     "required": "it is missing",
     "additionalProperties": "this blueprint has no such input",
 }

@@ -17,9 +17,9 @@ Slug = Annotated[str, Field(pattern=NAME_PATTERN, max_length=40)]
 Title = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Hostname = Annotated[str, Field(min_length=1, max_length=253)]
 Reason = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")]
-Scalar = str | int | bool
+Entries = Annotated[list[Annotated[str, Field(max_length=1000)]], Field(max_length=50)]
 Inputs = Annotated[
-    dict[Annotated[str, Field(pattern=INPUT_PATTERN, max_length=40)], Scalar],
+    dict[Annotated[str, Field(pattern=INPUT_PATTERN, max_length=40)], str | int | bool | Entries],
     Field(max_length=50),
 ]
 MAX_HOSTINGS = 100

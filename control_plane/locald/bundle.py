@@ -103,7 +103,7 @@ def _mounts(rootfs: Path, writable: Sequence[str]) -> list[dict[str, Any]]:
         {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": terminals},
         {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*quiet, "ro"]},
         _tmpfs("/dev/shm", "16m", "1777"),  # noqa: S108  # a path inside the server
-        _tmpfs("/run", "16m", "755"),
+        _tmpfs("/run", "16m", "1777"),  # process 1 is not root
         _tmpfs("/tmp", "64m", "1777"),  # noqa: S108  # a path inside the server
         _tmpfs("/var/log", "8m", "755"),
     ]

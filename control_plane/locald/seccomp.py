@@ -16,6 +16,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "s390x": "s390x", "ppc64
 _OCI_NAMES = {"amd64": "SCMP_ARCH_X86_64", "arm64": "SCMP_ARCH_AARCH64", "s390x": "SCMP_ARCH_S390X"}
 _ENOSYS, _EPERM = 38, 1
 _NEW_USER = 0x10000000  # CLONE_NEWUSER
+_FILE_TYPE, _FIFO = 0o170000, 0o010000  # S_IFMT, S_IFIFO
 # fmt: off
 REMOVED = frozenset((
     "acct", "add_key", "bpf", "clone", "clone3", "fsconfig", "fsmount", "fsopen", "fspick",
@@ -55,7 +56,8 @@ def convert(
             call["errnoRet"] = rule["errnoRet"]
         calls.append(call)
     calls += [_clone_without_user_namespace(), _refuse(["clone3"], _ENOSYS)]
-    calls.append(_refuse(sorted(REMOVED - {"clone", "clone3"}), _EPERM))
+    calls += [_mknod_of_fifos("mknod", 1), _mknod_of_fifos("mknodat", 2)]
+    calls.append(_refuse(sorted(REMOVED - {"clone", "clone3", "mknod", "mknodat"}), _EPERM))
     name = _OCI_NAMES.get(architecture)
     subs = [
         a.get("subArchitectures") or [] for a in template["archMap"] if a["architecture"] == name
@@ -71,6 +73,12 @@ def convert(
 def _clone_without_user_namespace() -> dict[str, Any]:
     flags = {"index": 0, "value": _NEW_USER, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}
     return {"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [flags]}
+
+
+def _mknod_of_fifos(name: str, mode: int) -> dict[str, Any]:
+    """Supervisors are commanded through named pipes; nothing else is made in this way."""
+    wish = {"index": mode, "value": _FILE_TYPE, "valueTwo": _FIFO, "op": "SCMP_CMP_MASKED_EQ"}
+    return {"names": [name], "action": "SCMP_ACT_ALLOW", "args": [wish]}
 
 
 def _refuse(names: list[str], errno: int) -> dict[str, Any]:

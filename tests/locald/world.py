@@ -189,12 +189,23 @@ class LocaldWorld:
         self.cloud.ensure_tenant(TenantSpec(tenant_id, new_id("agy")), self.fence)
         return tenant_id
 
-    def a_spec(self, tenant_id: str | None = None, limits: Limits = SMALL) -> ServerSpec:
+    def a_spec(
+        self,
+        tenant_id: str | None = None,
+        limits: Limits = SMALL,
+        family: str = "static-site",
+    ) -> ServerSpec:
         self.last_serial += 1
-        return a_server(tenant_id or self.a_tenant(), self.image, self.last_serial, limits)
+        image = newest_image(self.cloud, family)
+        return a_server(tenant_id or self.a_tenant(), image, self.last_serial, limits)
 
-    def a_running_server(self, tenant_id: str | None = None, limits: Limits = SMALL) -> ServerSpec:
-        spec = self.a_spec(tenant_id, limits)
+    def a_running_server(
+        self,
+        tenant_id: str | None = None,
+        limits: Limits = SMALL,
+        family: str = "static-site",
+    ) -> ServerSpec:
+        spec = self.a_spec(tenant_id, limits, family)
         self.cloud.ensure_server(spec, self.fence)
         return spec
 

@@ -38,7 +38,8 @@ _OUTPUT_MAX = 32 << 20  # 200,000 missing digests are 13 MB
 _TIMEOUT_S = 120.0  # longer than the daemon waits for any part of a server
 _LONG_S = 2000.0  # longer than the daemon lets a receiver run
 RUNS_SOCKET = "locald-runs.sock"  # beside the daemon's own
-_AGAIN = frozenset({"stream_cut"})  # the next try finds out what is missing
+# The next try finds out what is missing, or what has become of it.
+_AGAIN = frozenset({"stream_cut", "release_preparing", "release_unsettled"})
 
 Write = Callable[[bytes], object]
 Feed = Callable[[Write], None]

@@ -35,11 +35,11 @@ from typing import Any
 
 FAMILIES = Path(__file__).resolve().parent / "families"
 ROLES = Path(__file__).resolve().parents[2]
-RECIPE_VERSION = 2  # raise it when this program makes another tree of the same recipe
 SUITE = "bookworm"
 BASE_PACKAGES = ("python3", "python3-apt")  # what Ansible works with
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 NO_START = "#!/bin/sh\nexit 101\n"  # Debian's packages start nothing while a root is made
+PREPARED = "usr/lib/edubba/prepared"
 MAKING, ABANDONED_S = ".making-", 6 * 3600
 POLICY = "usr/sbin/policy-rc.d"
 RECORDED = ("family", "process", "receiver", "writable", "port")  # what locald reads
@@ -79,7 +79,8 @@ def read_recipe(family: str) -> dict[str, Any]:
 
 def recipe_digest(recipe: dict[str, Any]) -> str:
     """Return the digest of all that goes into an image, but what Debian's archive holds today."""
-    hasher = hashlib.sha256(json.dumps([RECIPE_VERSION, recipe], sort_keys=True).encode())
+    hasher = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
+    hasher.update(Path(__file__).read_bytes())
     for role in recipe["roles"]:
         for path in sorted((ROLES / role).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
@@ -178,6 +179,7 @@ def _clean(root: Path) -> None:
     for pattern in LEFTOVERS:
         for path in sorted(root.glob(pattern)):
             _remove(path)
+    (root / "run").chmod(0o1777)  # process 1 is not root, and runc keeps the mode that is here
     shadow = root / "etc/shadow"  # it tells the day on which each account was made
     lines = [line.split(":") for line in shadow.read_text().splitlines()]
     shadow.write_text("".join(":".join([*line[:2], "", *line[3:]]) + "\n" for line in lines))
@@ -226,6 +228,7 @@ def _list_packages(root: Path) -> dict[str, str]:
 def finish(root: Path, recipe: dict[str, Any]) -> dict[str, Any]:
     """Name the root by its digest, and record how a server made from it is run."""
     folder, packages = root.parent, _list_packages(root)
+    (root / PREPARED).write_text(f"{recipe['family']}\n")  # plays don't install again what is there
     _clean(root)
     _drop_set_id_bits(root)
     digest = tree_digest(root)

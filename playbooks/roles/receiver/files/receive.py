@@ -1,8 +1,13 @@
 #!/usr/bin/python3 -IS
-"""Receive releases inside a static site's server: called for each verb, ends with it.
+"""Receive releases inside a server: called for each verb, ends with it.
 
 What comes in is checked here again, whoever sent it: each digest, each path. Answers are JSON on
 standard output; a refusal is `{"error": code, …}` with exit status 3.
+
+What a kind of hosting adds is a program in HOOKS, called with the deployment's id: `stage` lets
+what serves it on the inner port start, `judge` may say no after its page was asked for,
+`switched` follows the switch, `pruned` follows the pruning. Exit status 0 is yes, 75 is "not yet,
+ask again", anything else is no, and what it printed is shown to who deployed.
 
     missing             digests, one a line → those that are not here, one a line
     put                 `<digest> <size>` and the bytes, again and again, then `end`
@@ -23,6 +28,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -31,7 +37,12 @@ from typing import Any
 from urllib.parse import quote
 
 SITE = Path(os.environ.get("EDUBBA_SITE", "/srv/site"))
+HOOKS = Path(os.environ.get("EDUBBA_HOOKS", "/usr/lib/edubba/hooks"))
+PERSISTENT = Path(os.environ.get("EDUBBA_PERSISTENT", "/srv/persistent"))
+KEPT = Path(os.environ.get("EDUBBA_KEPT", "/etc/hosting/persistent.json"))
 INNER_PORT = 8081  # nginx.conf
+HOOK_TIMEOUT_S = 40  # a hook answers "not yet" before
+NOT_YET = 75  # EX_TEMPFAIL, sysexits.h
 NONCE_PATH = "/.well-known/edubba/deployment"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 DEPLOYMENT = re.compile(r"dep_[0-9a-z]{26}")
@@ -208,7 +219,22 @@ def _build(new: Path, about: dict[str, Any], lines: Iterator[str]) -> None:
         path = tree.joinpath(*safe_parts(str(file["path"])))
         _link(_blob(digest), path, size, made)
         used.add(digest)
+    for kept in json.loads(KEPT.read_text()) if KEPT.is_file() else []:
+        _keep(new, safe_parts(kept))
     (new / "blobs").write_text("".join(f"{digest}\n" for digest in sorted(used)))
+
+
+def _keep(new: Path, parts: list[str]) -> None:
+    """Let a path lead out of the release, to what stays. What the release has there is its seed."""
+    path, seed = (new.joinpath(name, *parts) for name in ("tree", "seed"))
+    try:
+        if path.exists():
+            seed.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(PERSISTENT.joinpath(*parts))
+    except (FileExistsError, NotADirectoryError):
+        raise Trouble("path_malformed", path="/".join(parts)) from None
 
 
 def _link(blob: Path, path: Path, size: int, made: set[Path]) -> None:
@@ -238,6 +264,17 @@ def check(deployment: str, path: str) -> dict[str, Any]:
         raise Trouble("release_missing", deployment=deployment)
     _lock()
     _point("staged", deployment)
+    verdict = _hook("stage", deployment)
+    if verdict is None:
+        verdict = _ask_for(target, path)
+        told = _hook("judge", deployment)
+        if told:
+            output = f"{verdict['output']}\n{told['output']}"
+            verdict = {"passed": False, "output": output[:OUTPUT_MAX]}
+    return verdict
+
+
+def _ask_for(target: Path, path: str) -> dict[str, Any]:
     try:
         status, body = _ask(NONCE_PATH)
         if status != http.HTTPStatus.OK or body.decode() != (target / "nonce").read_text():
@@ -248,6 +285,35 @@ def check(deployment: str, path: str) -> dict[str, Any]:
     passed = http.HTTPStatus.OK <= status < http.HTTPStatus.BAD_REQUEST
     shown = "" if passed else "\n" + body.decode(errors="replace")
     return {"passed": passed, "output": f"GET {path}: {status}{shown}"[:OUTPUT_MAX]}
+
+
+def _hook(name: str, deployment: str) -> dict[str, Any] | None:
+    """Call a program of this kind of hosting; return its verdict if it says no."""
+    program = HOOKS / name
+    if not program.exists():
+        return None
+    try:
+        done = subprocess.run(
+            [str(program), deployment],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=HOOK_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Trouble("release_preparing", deployment=deployment) from None
+    if done.returncode == NOT_YET:
+        raise Trouble("release_preparing", deployment=deployment)
+    output = done.stdout.decode(errors="replace")
+    return {"passed": False, "output": output[-OUTPUT_MAX:]} if done.returncode else None
+
+
+def _insist(name: str, deployment: str) -> None:
+    """Call a program that has to say yes, sooner or later: what it follows is a fact already."""
+    verdict = _hook(name, deployment)
+    if verdict:
+        raise Trouble("release_unsettled", why=str(verdict["output"])[-200:])
 
 
 def _ask(path: str) -> tuple[int, bytes]:
@@ -269,6 +335,7 @@ def switch(deployment: str) -> dict[str, Any]:
     if before != deployment:
         _point("live", deployment)
         _sync()
+    _insist("switched", deployment)
     return {"before": before}
 
 
@@ -287,6 +354,8 @@ def prune() -> dict[str, Any]:
     blobs = [blob for blob in (SITE / "blobs").glob("??/*") if blob.name not in used]
     for blob in blobs:
         blob.unlink()
+    if removed:
+        _insist("pruned", _pointed("live") or "")
     return {"deployments": removed, "blobs": len(blobs)}
 
 

@@ -99,6 +99,8 @@ def test_a_killed_runner_takes_its_runs_along_and_its_successor_says_so(
     world.start()
     fact = world.automation.observe(spec.run_id)
     assert (fact.state, fact.reason) == (RunState.LOST, "runner_restarted")
+    kept = [path.name for path in (world.folder / "runs" / spec.run_id).iterdir()]
+    assert kept == ["run.json"]  # nothing that a module put aside on its way
     assert [process for process in before if process.is_alive] == []
     wait_until(lambda: sleepers(world) == 0)
     world.automation.start(spec, world.fence)

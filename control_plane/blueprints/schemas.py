@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from control_plane.blueprints.models import BlueprintVersion, Price
-from control_plane.blueprints.rules import Blueprint, Words
+from control_plane.blueprints.rules import Blueprint, Wheels, Words
 from control_plane.kit.money import HOURS_PER_MONTH, Money
 
 
@@ -55,6 +55,9 @@ class BlueprintOut(BaseModel):
         description="JSON Schema (draft 2020-12); `x-label` and `x-help` are for people"
     )
     sizes: list[SizeOut]
+    wheels: Wheels | None = Field(
+        description="The Python and the platforms for which a release carries its packages"
+    )
 
     @classmethod
     def of(
@@ -83,6 +86,7 @@ class BlueprintOut(BaseModel):
                 )
                 for name, size in blueprint.sizes.items()
             ],
+            wheels=blueprint.wheels,
         )
 
 

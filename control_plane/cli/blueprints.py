@@ -34,12 +34,14 @@ def show(name: Annotated[str, typer.Argument(metavar="BLUEPRINT", help="Its name
 
 def _show(blueprint: dict[str, Any]) -> None:
     locale = options().locale
+    wheels = blueprint["wheels"]
     facts(
         [
             ("Blueprint", blueprint["name"]),
             ("Title", blueprint["title"][locale]),
             ("What it is", blueprint["summary"][locale]),
             ("Digest", blueprint["digest"]),
+            ("Packages for", wheels and [f"Python {wheels['python']}", *wheels["platforms"]]),
         ]
     )
     titles = ("Size", "Label", "Memory, MiB", "Processor, ‰", "Disk, MiB", "A month")

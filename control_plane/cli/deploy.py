@@ -35,20 +35,38 @@ def deploy(
     wait: WaitOption = False,
     timeout: TimeoutOption = 600,
     threads: Annotated[int, typer.Option("--threads", min=0, max=32, help="At once.")] = 0,
+    renew_wheels: Annotated[
+        bool,
+        typer.Option("--renew-wheels", help="Choose and fetch packages anew, where it needs any."),
+    ] = False,
 ) -> None:
     """Upload a folder and put it live; run again after a cut it sends only what is missing."""
     at_once = threads or min(MOST_THREADS, 2 + (os.cpu_count() or 1))
-    folder = read_folder(directory, at_once)
-    for path in folder.left_out:
-        note(tr("Left out: {path}", path=path))
     client = connect()
     found = get_hosting(client, hosting, agency)
+    wheels = _wheels(client, found, directory, renew_wheels)
+    folder = read_folder(directory, at_once, wheels)
+    for path in folder.left_out:
+        note(tr("Left out: {path}", path=path))
     release, sent = _release(client, found["agency"], folder, at_once)
     wish = {"release": release["id"], "reason": reason}
     deployment = client.post(f"/v1/hostings/{found['id']}/deployments", wish)
     if wait:
         deployment = follow_deployment(client, deployment, timeout)
     conclude({**deployment, "uploaded": sent, "files": release["file_count"]}, found["url"])
+
+
+def _wheels(
+    client: Client, hosting: dict[str, Any], directory: Path, anew: bool
+) -> dict[str, Path]:
+    """Return the packages that a release of this kind of hosting carries, by path."""
+    wanted = client.get(f"/v1/blueprints/{hosting['blueprint']}")["wheels"]
+    if wanted is None:
+        return {}
+    from control_plane.cli.target import Target
+    from control_plane.cli.wheels import gather
+
+    return gather(directory.resolve(strict=True), Target.of(wanted), anew=anew)
 
 
 def _release(

@@ -8,7 +8,7 @@ import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,8 @@ from control_plane.releases.rules import (
 from control_plane.releases.rules.manifest import Offence, check_path, refusal
 
 # Histories and leftovers of tools: never content, and published by mistake again and again.
-LEFT_OUT = frozenset({".git", ".hg", ".svn", ".DS_Store", "Thumbs.db"})
+LEFT_OUT = frozenset({".git", ".hg", ".svn", ".DS_Store", "Thumbs.db", "__pycache__"})
+VENV = "pyvenv.cfg"  # a virtual environment works where it was made, and nowhere else
 PIECE = 1 << 20
 
 
@@ -48,10 +49,16 @@ class Folder:
     left_out: tuple[str, ...]
 
 
-def read_folder(root: Path, threads: int) -> Folder:
-    """Walk a folder, check it and hash its files. Raises: Problem, with every path and reason."""
-    walk = _Walk(root.resolve(strict=True))
+def read_folder(root: Path, threads: int, instead: Mapping[str, Path] | None = None) -> Folder:
+    """Walk a folder, check it and hash its files. Raises: Problem, with every path and reason.
+
+    `instead` are files from elsewhere, by their paths in the release; what the folder has beside
+    them in the same folders is not part of it.
+    """
+    others = dict(instead or {})
+    walk = _Walk(root.resolve(strict=True), frozenset(path.rpartition("/")[0] for path in others))
     found = list(walk.files(walk.root, "", (walk.root,)))
+    found += [Found(path, place, place.stat().st_size, 0o644) for path, place in others.items()]
     if len(found) > MAX_FILES:
         raise TooManyFiles(count=len(found), limit=MAX_FILES)
     total = sum(file.size for file in found)
@@ -70,8 +77,8 @@ def read_folder(root: Path, threads: int) -> Folder:
 
 
 class _Walk:
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, replaced: frozenset[str]) -> None:
+        self.root, self._replaced = root, replaced
         self.offences: list[Offence] = []
         self.left_out: list[str] = []
 
@@ -83,7 +90,9 @@ class _Walk:
             return
         for entry in entries:
             path = unicodedata.normalize("NFC", f"{prefix}{entry.name}")
-            if entry.name in LEFT_OUT:
+            if path in self._replaced:
+                continue
+            if entry.name in LEFT_OUT or _is_environment(entry):
                 self.left_out.append(path)
                 continue
             yield from self._entry(entry, path, above)
@@ -146,3 +155,7 @@ def _hash(file: Found) -> tuple[str, int] | None:
     except OSError:
         return None
     return hasher.hexdigest(), size
+
+
+def _is_environment(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False) and Path(entry.path, VENV).is_file()

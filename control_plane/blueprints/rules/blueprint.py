@@ -9,7 +9,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 import rfc8785
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from control_plane.blueprints.rules.problems import SizeUnknown
 from control_plane.kit.documents import Document, Path, parse_document
@@ -19,6 +27,7 @@ from control_plane.tenancy.rules import Resource
 NAME_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 INPUT_PATTERN = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
 PATH_PATTERN = r"^/[!-~]*$"
+WHEEL_PLATFORM = r"^(manylinux_2_[0-9]{1,2}|linux)_(x86_64|aarch64)$"
 MAX_PLACEHOLDER_BYTES = 64 * 1024
 PLACEHOLDER_FACTS = frozenset({"title", "hostname"})  # besides the inputs
 
@@ -133,6 +142,25 @@ class Health(_Part):
     path_input: str | None = None
 
 
+class Wheels(_Part):
+    """For what a release carries Python's packages: a server has no way out to fetch any.
+
+    A tag `manylinux_2_36_x86_64` stands for all that runs with that glibc and older ones.
+    """
+
+    python: str = Field(pattern=r"^3\.[0-9]{1,2}(\.[0-9]{1,2})?$")
+    platforms: list[Annotated[str, Field(pattern=WHEEL_PLATFORM)]] = Field(
+        min_length=1, max_length=8
+    )
+
+    @field_validator("platforms")
+    @classmethod
+    def _are_of_one_machine(cls, platforms: list[str]) -> list[str]:
+        if len({re.sub(r"^[a-z]+(_\d+_\d+)?_", "", one) for one in platforms}) > 1:
+            raise ValueError("all platforms must be of the same machine")
+        return platforms
+
+
 class Blueprint(_Part):
     """A kind of hosting: what is in a version, and so in its digest, but for the prices."""
 
@@ -146,6 +174,7 @@ class Blueprint(_Part):
     health: Health = Health()
     takes_settings: bool = False  # whether its agency sets environment variables
     is_offered: bool = Field(default=True, exclude=True)  # one that isn't finished can't be had
+    wheels: Wheels | None = None  # `edubba deploy` adds them to a release
     alerts: list[str] = []  # the alerts of monitoring/ that tell of its hostings
     placeholder: dict[str, str] = {}
 

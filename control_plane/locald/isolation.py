@@ -105,10 +105,9 @@ def host_addresses() -> list[str]:
     return [address for address in found if not address.startswith("127.")]
 
 
-def _neighbours(edge: Path, others: Sequence[Server], port: int) -> list[Target]:
-    """Return servers that do answer the edge: only their silence says anything."""
-    wished = [Target(f"server {o.server_id}", str(o.address), port) for o in others[:NEIGHBOURS]]
-    attempts = run_inside(edge, lambda: _begin(wished))
+def _answering(edge: Path, neighbours: Sequence[Target]) -> list[Target]:
+    """Return those that do answer the edge: only their silence says anything."""
+    attempts = run_inside(edge, lambda: _begin(neighbours[:NEIGHBOURS]))
     _finish(attempts)
     for attempt in attempts:
         attempt.handle.close()
@@ -117,13 +116,12 @@ def _neighbours(edge: Path, others: Sequence[Server], port: int) -> list[Target]
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One server's probe: its network, its neighbours, and the port on which these answer."""
+    """One server's probe: its network, and its neighbours where each of them answers."""
 
     names: Names
     spec: Server
     inside: Path
-    others: Sequence[Server]
-    port: int
+    neighbours: Sequence[Target]
 
     def _controls_pass(self) -> bool:
         """Whether the server reaches itself, and the edge reaches the server."""
@@ -138,7 +136,7 @@ class Probe:
         with run_inside(edge, _listener) as at_edge, _listener() as at_host:
             known = [Target("edge", str(self.spec.gateway), _port(at_edge)), _OUTSIDE]
             known += [Target("host", own, _port(at_host)) for own in host_addresses()]
-            known += _neighbours(edge, self.others, self.port)
+            known += _answering(edge, self.neighbours)
             loopback = Target("host loopback", "127.0.0.1", _port(at_host))
             wished = [*known, loopback, *targets]
             attempts = run_inside(self.inside, lambda: _begin(wished))

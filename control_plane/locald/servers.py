@@ -19,7 +19,7 @@ from control_plane.locald.edge_namespace import (
     list_edge_faults,
 )
 from control_plane.locald.faults import Refusal, Trouble
-from control_plane.locald.images import Image, get_image
+from control_plane.locald.images import Image, get_image, list_images
 from control_plane.locald.isolation import Probe, Report
 from control_plane.locald.mounts import ensure_overlay, ensure_shifted, is_mounted, unmount
 from control_plane.locald.names import Names
@@ -221,7 +221,11 @@ class Servers:
         spec = self.records.find_server(server_id)
         if spec is None:
             raise Trouble("server_unreachable", server=server_id)
-        image = get_image(self._names.images_dir, spec.image)
+        ports = {image.digest: image.port for image in list_images(self._names.images_dir)}
+        neighbours = [
+            Target(f"server {other.server_id}", str(other.address), ports[other.image])
+            for other in self.records.list_servers()
+            if other.server_id != server_id and other.image in ports
+        ]
         inside = self.containers.network_namespace(server_id)
-        others = [o for o in self.records.list_servers() if o.server_id != server_id]
-        return Probe(self._names, spec, inside, others, image.port).run(targets)
+        return Probe(self._names, spec, inside, neighbours).run(targets)

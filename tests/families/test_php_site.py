@@ -231,7 +231,7 @@ def test_a_wiki_keeps_its_pages_through_releases_and_rollbacks(
     assert "The first city of all" in _read(wiki, "ur")
 
 
-def test_a_command_runs_at_its_times(site: Hosted) -> None:  # last: its minute has passed
+def test_a_command_runs_at_its_times_until_it_is_taken_away(site: Hosted) -> None:
     def has_run() -> bool:
         return bool(site.try_to_run(["cat", "/srv/persistent/uploads/times"])["code"] == 0)
 

@@ -26,6 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ LOG_ARCHIVES, LOG_BYTES = 4, 1_000_000  # a service keeps 5 MB of what it said, 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 GIVEN_UP = 125  # s6-supervise(8): a finish script that ends so leaves the service down
 STARTS_IN_S = 10.0
+STOPS_IN_S = 90.0  # > the longest stop_timeout_s, after which it is killed
 _RELOADS = {"HUP": "-h", "USR1": "-1", "USR2": "-2"}
 
 Declaration = Mapping[str, Any]
@@ -193,7 +195,9 @@ def _remove(name: str) -> None:
     gone = SCAN / f".{name}"
     (SCAN / name).rename(gone)  # hidden: the supervisor does not look at it again
     for folder in (gone, gone / "log"):
-        subprocess.run(["s6-svc", "-wD", "-T", "15000", "-dx", str(folder)], check=False)
+        subprocess.run(["s6-svc", "-dx", str(folder)], check=False)  # it may have gone by itself
+        if not _comes_true(partial(_is_unsupervised, folder), STOPS_IN_S):
+            raise SystemExit(f"{name} does not stop")
     subprocess.run(["s6-svscanctl", "-n", str(SCAN)], check=True)
     shutil.rmtree(gone)
 
@@ -203,11 +207,22 @@ def _control(name: str, *options: str) -> None:
 
 
 def _wait_until_up(name: str) -> None:
-    end = time.monotonic() + STARTS_IN_S
-    while not _status(name)["up"]:
+    if not _comes_true(lambda: bool(_status(name)["up"]), STARTS_IN_S):
+        raise SystemExit(f"{name} does not start; its log is {LOGS / name / 'current'}")
+
+
+def _is_unsupervised(folder: Path) -> bool:
+    return subprocess.run(["s6-svok", str(folder)], check=False).returncode != 0
+
+
+def _comes_true(is_so: Callable[[], bool], timeout_s: float) -> bool:
+    # s6's own waiting is for its user: what it tells root's pipes does not arrive.
+    end = time.monotonic() + timeout_s
+    while not is_so():
         if time.monotonic() > end:
-            raise SystemExit(f"{name} does not start; its log is {LOGS / name / 'current'}")
+            return False
         time.sleep(0.05)  # a program of its own, not a step
+    return True
 
 
 def _status(name: str) -> dict[str, Any]:

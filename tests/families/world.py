@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ class Hosted:
     limits: Limits = MEDIUM
     inputs: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, Any] = field(default_factory=dict)
     spec: ServerSpec = field(init=False)
 
     def __post_init__(self) -> None:
@@ -37,16 +38,22 @@ class Hosted:
         locald = self.world.locald
         self.spec = locald.a_running_server(limits=self.limits, family=self.family)
 
+    def resize(self, limits: Limits) -> None:
+        self.limits = limits
+        self.spec = replace(self.spec, limits=limits)
+        self.world.locald.cloud.ensure_server(self.spec, self.world.fence)
+
+    def destroy(self) -> None:
+        self.world.locald.cloud.destroy_server(self.spec.server_id, self.world.fence)
+
     # Configuring
 
     def play(self, *, is_check: bool = False) -> RunFact:
-        limits = self.limits
-        size = {"memory_mib": limits.memory_mib, "cpu_millis": limits.cpu_millis}
         return self.world.run(
             f"hosting_{self.family.replace('-', '_')}",
             self.spec.server_id,
-            variables={"hosting_inputs": self.inputs, "hosting_size": size},
-            secrets={"environment": self.environment},
+            variables={"hosting_inputs": self.inputs, "hosting_size": asdict(self.limits)},
+            secrets={"environment": self.environment, **self.secrets},
             is_check=is_check,
         )
 

@@ -82,7 +82,7 @@ class Servers:
         if found and (found.status != "running" or self._is_other(spec.server_id, config)):
             found = None
         if found is None or not self._is_mounted(spec.server_id) or self._must_grow(spec):
-            self._take_down(spec.server_id)
+            self.stop(spec.server_id)
             found = self._bring_up(spec, image, config)
         self._set_limits(spec)
         ensure_link(self._names, spec, Path(f"/proc/{found.pid}/ns/net"))

@@ -93,7 +93,13 @@ def _tmpfs(destination: str, size: str, mode: str) -> dict[str, Any]:
     return {"destination": destination, "type": "tmpfs", "source": "tmpfs", "options": options}
 
 
-def _mounts(rootfs: Path, writable: Sequence[str]) -> list[dict[str, Any]]:
+def _writable(rootfs: Path, path: str, *more: str) -> dict[str, Any]:
+    source = str(rootfs / path.lstrip("/"))
+    options = ["bind", "rw", "nosuid", "nodev", *more]
+    return {"destination": path, "type": "bind", "source": source, "options": options}
+
+
+def _mounts(rootfs: Path, image: Image) -> list[dict[str, Any]]:
     terminals = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
     quiet = ["nosuid", "noexec", "nodev"]
     devices = ["nosuid", "strictatime", "mode=755", "size=64k"]
@@ -107,15 +113,8 @@ def _mounts(rootfs: Path, writable: Sequence[str]) -> list[dict[str, Any]]:
         _tmpfs("/tmp", "64m", "1777"),  # noqa: S108  # a path inside the server
         _tmpfs("/var/log", "8m", "755"),
     ]
-    return mounts + [
-        {
-            "destination": path,
-            "type": "bind",
-            "source": str(rootfs / path.lstrip("/")),
-            "options": ["bind", "rw", "nosuid", "nodev", "noexec"],
-        }
-        for path in writable
-    ]
+    mounts += [_writable(rootfs, path, "noexec") for path in image.writable]
+    return mounts + [_writable(rootfs, path) for path in image.executable]
 
 
 def new_bundle(
@@ -130,7 +129,7 @@ def new_bundle(
         "hostname": spec.server_id.replace("_", "-"),
         "process": new_process(image.args, image.uid, image.gid),
         "root": {"path": str(paths.rootfs), "readonly": True},
-        "mounts": _mounts(paths.rootfs, image.writable),
+        "mounts": _mounts(paths.rootfs, image),
         "annotations": {"edubba.image": spec.image, "edubba.tenant": spec.tenant_id},
         "linux": {
             "cgroupsPath": paths.cgroup,

@@ -22,6 +22,7 @@ class Image:
     receiver_uid: int
     receiver_gid: int
     writable: tuple[str, ...]
+    executable: tuple[str, ...]  # of what is writable, where programs may lie
     port: int
 
 
@@ -39,6 +40,7 @@ def _read(path: Path) -> Image:
         receiver_uid=receiver["uid"],
         receiver_gid=receiver["gid"],
         writable=tuple(record["writable"]),
+        executable=tuple(record.get("executable", ())),
         port=record["port"],
     )
 

@@ -249,6 +249,7 @@ def _write_record(
         "recipe": recipe_digest(recipe),
         "made_at": datetime.now(UTC).isoformat(timespec="microseconds"),
         **{key: recipe[key] for key in RECORDED},
+        "executable": recipe.get("executable", []),
         "packages": packages,
     }
     new = folder / ".record"

@@ -28,6 +28,7 @@ WAIT_S, POLL_S = 25.0, 0.1  # then the caller's caller asks again
 ATTEMPTS = 2  # one that is killed, as memory's limit does it, is tried once more
 KEPT = 20
 OUTPUT_MAX = 4096
+RESERVE_BYTES = 1 << 16  # so that a release that fills the disk can be told of
 NOT_YET = 75  # EX_TEMPFAIL, sysexits.h
 
 
@@ -38,6 +39,13 @@ def read_outcome(deployment: str) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {"attempts": 0}
     return outcome
+
+
+def _reserve() -> Path:
+    reserve = OUTCOMES / ".reserve"
+    if not reserve.is_file():
+        reserve.write_bytes(bytes(RESERVE_BYTES))
+    return reserve
 
 
 def _write(path: Path, content: str) -> None:
@@ -78,7 +86,9 @@ def prepare() -> None:
     attempts = read_outcome(deployment)["attempts"] + 1
     outcome = OUTCOMES / f"{deployment}.json"
     _write(outcome, json.dumps({"attempts": attempts}))
+    reserve = _reserve()
     verdict = _steps(deployment)
+    reserve.unlink()
     _write(outcome, json.dumps({"attempts": attempts, **verdict}))
     outcomes = sorted(OUTCOMES.glob("dep_*.json"), key=lambda path: path.stat().st_mtime)
     for old in outcomes[:-KEPT]:

@@ -5,9 +5,10 @@ What comes in is checked here again, whoever sent it: each digest, each path. An
 standard output; a refusal is `{"error": code, …}` with exit status 3.
 
 What a kind of hosting adds is a program in HOOKS, called with the deployment's id: `stage` lets
-what serves it on the inner port start, `judge` may say no after its page was asked for,
-`switched` follows the switch, `pruned` follows the pruning. Exit status 0 is yes, 75 is "not yet,
-ask again", anything else is no, and what it printed is shown to who deployed.
+what serves it on the inner port start, `judge` may say no after its page was asked for, `refused`
+follows a no and may tell more, `switched` follows the switch, `pruned` follows the pruning. Exit
+status 0 is yes, 75 is "not yet, ask again", anything else is no, and what it printed is shown to
+who deployed.
 
     missing             digests, one a line → those that are not here, one a line
     put                 `<digest> <size>` and the bytes, again and again, then `end`
@@ -40,6 +41,8 @@ SITE = Path(os.environ.get("EDUBBA_SITE", "/srv/site"))
 HOOKS = Path(os.environ.get("EDUBBA_HOOKS", "/usr/lib/edubba/hooks"))
 PERSISTENT = Path(os.environ.get("EDUBBA_PERSISTENT", "/srv/persistent"))
 KEPT = Path(os.environ.get("EDUBBA_KEPT", "/etc/hosting/persistent.json"))
+GENERATED = Path(os.environ.get("EDUBBA_GENERATED", "/srv/app/generated"))
+MADE = KEPT.with_name("generated.json")
 INNER_PORT = 8081  # nginx.conf
 HOOK_TIMEOUT_S = 40  # a hook answers "not yet" before
 NOT_YET = 75  # EX_TEMPFAIL, sysexits.h
@@ -219,20 +222,22 @@ def _build(new: Path, about: dict[str, Any], lines: Iterator[str]) -> None:
         path = tree.joinpath(*safe_parts(str(file["path"])))
         _link(_blob(digest), path, size, made)
         used.add(digest)
-    for kept in json.loads(KEPT.read_text()) if KEPT.is_file() else []:
-        _keep(new, safe_parts(kept))
+    made_by_itself = GENERATED / str(about["deployment"])
+    for listed, target in ((KEPT, PERSISTENT), (MADE, made_by_itself)):
+        for kept in json.loads(listed.read_text()) if listed.is_file() else []:
+            _lead_out(new, safe_parts(kept), target)
     (new / "blobs").write_text("".join(f"{digest}\n" for digest in sorted(used)))
 
 
-def _keep(new: Path, parts: list[str]) -> None:
-    """Let a path lead out of the release, to what stays. What the release has there is its seed."""
+def _lead_out(new: Path, parts: list[str], target: Path) -> None:
+    """Let a path lead out of the release. What the release has there is its seed."""
     path, seed = (new.joinpath(name, *parts) for name in ("tree", "seed"))
     try:
         if path.exists():
             seed.parent.mkdir(parents=True, exist_ok=True)
             path.rename(seed)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(PERSISTENT.joinpath(*parts))
+        path.symlink_to(target.joinpath(*parts))
     except (FileExistsError, NotADirectoryError):
         raise Trouble("path_malformed", path="/".join(parts)) from None
 
@@ -271,6 +276,9 @@ def check(deployment: str, path: str) -> dict[str, Any]:
         if told:
             output = f"{verdict['output']}\n{told['output']}"
             verdict = {"passed": False, "output": output[:OUTPUT_MAX]}
+    if not verdict["passed"]:
+        more = _call("refused", deployment)
+        verdict["output"] = f"{verdict['output']}\n{more[1] if more else ''}".strip()[:OUTPUT_MAX]
     return verdict
 
 
@@ -289,6 +297,16 @@ def _ask_for(target: Path, path: str) -> dict[str, Any]:
 
 def _hook(name: str, deployment: str) -> dict[str, Any] | None:
     """Call a program of this kind of hosting; return its verdict if it says no."""
+    done = _call(name, deployment)
+    if done is None or done[0] == 0:
+        return None
+    if done[0] == NOT_YET:
+        raise Trouble("release_preparing", deployment=deployment)
+    return {"passed": False, "output": done[1]}
+
+
+def _call(name: str, deployment: str) -> tuple[int, str] | None:
+    """Return how a program of this kind of hosting ended and the end of what it said."""
     program = HOOKS / name
     if not program.exists():
         return None
@@ -302,11 +320,8 @@ def _hook(name: str, deployment: str) -> dict[str, Any] | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Trouble("release_preparing", deployment=deployment) from None
-    if done.returncode == NOT_YET:
-        raise Trouble("release_preparing", deployment=deployment)
-    output = done.stdout.decode(errors="replace")
-    return {"passed": False, "output": output[-OUTPUT_MAX:]} if done.returncode else None
+        return NOT_YET, ""
+    return done.returncode, done.stdout[-OUTPUT_MAX:].decode(errors="replace")
 
 
 def _insist(name: str, deployment: str) -> None:

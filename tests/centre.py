@@ -27,6 +27,7 @@ from control_plane.tenancy import steps as tenancy_steps
 from control_plane.tenancy.rules import RegionKind
 from tests.api import Api, User, a_person, an_agency, an_api
 from tests.offer import a_blueprint, a_wish
+from tests.plays import configuring
 
 FLOWS = (tenancy_steps.REGION_FLOW, tenancy_steps.TENANT_FLOW, steps.EDGE_FLOW, steps.FLOW)
 
@@ -38,6 +39,7 @@ class Centre:
     api: Api
     cloud: MemoryCloud
     edge: MemoryEdge
+    automation: MemoryAutomation
     engine: Engine
     owner: User
     operator: User
@@ -124,10 +126,11 @@ def a_centre(db: Database) -> Iterator[Centre]:
             region = tenancy.ensure_region(session, "local", RegionKind.MEMORY)
             ledger_actions.ensure_log(session, "edubba.localhost/ledger")
             steps.ensure_edge_life(session)
-        keyring, automation = MemoryKeyring("edubba.localhost"), MemoryAutomation({})
+        keyring = MemoryKeyring("edubba.localhost")
+        automation = MemoryAutomation({"hosting_static_site": configuring(cloud)})
         ports = Ports({region.id: cloud}, edge, blobs, keyring, automation)
         engine = Engine(db, ports, Registry(FLOWS), "test")
         people = a_person(api, Role.OWNER, agency), a_person(api, Role.OPERATOR)
-        made = Centre(api, cloud, edge, engine, *people)
+        made = Centre(api, cloud, edge, automation, engine, *people)
         made.settle()
         yield made

@@ -10,6 +10,10 @@ FINISHED = {  # by the step that is over
     "open_tenant": "The isolated tenant is there",
     "announce": "The address says that it is being built",
     "build_server": "The server is built",
+    "configure": "It is known how the server is inside",
+    "play": "The run of its playbook is handed over",
+    "follow": "The run of its playbook is over",
+    "forget": "What the run left is put away",
     "begin": "The release to deliver is chosen",
     "deliver": "The content is on the server",
     "assemble": "The release is assembled",
@@ -32,8 +36,10 @@ FINISHED = {  # by the step that is over
     "destroy": "What was kept is destroyed",
 }
 EVENTS = {  # by what happened, or what a step waits for
+    "configuration_failed": "Configuring the server failed and is tried again",
     "database_unavailable": "Waiting for the database",
     "deadline_passed": "This takes longer than it should",
+    "drift_seen": "It was not as it should be, and is mended",
     "edge_command_failed": "Waiting for the edge",
     "edge_files": "Waiting for the edge's files",
     "edge_not_trusted": "Waiting for a certificate that is trusted",

@@ -48,6 +48,8 @@ class Hosting(SQLModel, table=True):
     observed_at: datetime | None = moment(nullable=True)
     probed_at: datetime | None = moment(nullable=True)
     probe_failed_at: datetime | None = moment(nullable=True)
+    configured_wish: str | None = Field(default=None, max_length=64)  # of the last run that did it
+    configured_as: str | None = Field(default=None, max_length=64)  # how the server was after it
     drift: list[str] | None = json_column(nullable=True)  # what the last watch found and mended
     ended_at: datetime | None = moment(nullable=True)
     purge_after: datetime | None = moment(nullable=True)

@@ -27,6 +27,13 @@ STEP_SECONDS = Histogram(
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
     registry=REGISTRY,
 )
+RUN_SECONDS = Histogram(
+    "edubba_run_seconds",
+    "Seconds that a run of a playbook took, its place in the queue included",
+    ["playbook", "status"],
+    buckets=(0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600),
+    registry=REGISTRY,
+)
 BELL_DELAY_SECONDS = Histogram(
     "edubba_bell_delay_seconds",
     "Seconds between ringing the bell and the start of the step",

@@ -23,7 +23,7 @@ ARGUMENTS_MAX, ARGUMENT_MAX = 64, 4096
 RUN_MAX_S = 2 * 3600
 RUN_COMMAND_MAX = 32_768  # characters of a shell's command line; longer things come on the pipe
 RUN_VERB = "exec_run"
-_LOOKING = frozenset({"missing", "check", "probe"})
+_LOOKING = frozenset({"missing", "check", "probe", "inspect"})
 _CHANGING = frozenset({"put", "assemble", "switch", "prune"})
 
 

@@ -289,6 +289,15 @@ def test_events_are_read_on_from_where_a_reader_was(stage: Stage) -> None:
     assert stage.automation.observe(run_id, after_event=99).events == ()
 
 
+def test_a_run_can_be_waited_for(stage: Stage) -> None:
+    run_id = stage.start("hosting_echo", variables={"said": "x"})
+    stage.until_running(run_id)
+    wait_until(lambda: stage.automation.observe(run_id, wait=5 * SECOND).state.is_over)
+    sleeping = stage.start("hosting_sleeps")
+    stage.until_running(sleeping)
+    assert stage.automation.observe(sleeping, wait=SECOND).state is RunState.RUNNING
+
+
 def test_a_check_says_what_would_change_and_changes_nothing(stage: Stage) -> None:
     said = {"said": new_id("run")}
     for _ in range(2):

@@ -18,11 +18,13 @@ from control_plane.ports.cloud.memory import STATIC_SITE, MemoryCloud, Server
 from control_plane.ports.cloud.port import (
     Cloud,
     Fence,
+    Limits,
     ServerSpec,
     ServerState,
     Target,
     TenantSpec,
 )
+from tests.images import prepared_images
 from tests.locald.world import LocaldWorld, Release, a_server, newest_image, running_locald
 
 HOUR = timedelta(hours=1)
@@ -41,6 +43,10 @@ class World(Protocol):
     def lose_isolation(self, spec: ServerSpec) -> None: ...
 
     def lose_process(self, spec: ServerSpec) -> None: ...
+
+    def a_changeable_family(self) -> str: ...
+
+    def change_inside(self, spec: ServerSpec) -> None: ...
 
 
 @dataclass
@@ -63,6 +69,15 @@ class Memory:
 
         self.cloud.sabotage(spec.server_id, end)
 
+    def a_changeable_family(self) -> str:
+        return STATIC_SITE.family
+
+    def change_inside(self, spec: ServerSpec) -> None:
+        def change(server: Server) -> None:
+            server.configuration += "by hand"
+
+        self.cloud.sabotage(spec.server_id, change)
+
 
 @dataclass
 class Local:
@@ -81,6 +96,14 @@ class Local:
 
     def lose_process(self, spec: ServerSpec) -> None:
         self.world.kill_process(spec)
+
+    def a_changeable_family(self) -> str:
+        prepared_images("php-site")  # nothing of a static site can be changed
+        return "php-site"
+
+    def change_inside(self, spec: ServerSpec) -> None:
+        write = "echo '# by hand' >> /etc/hosting/nginx.conf"
+        self.world.run_in_server(spec.server_id, "sh", "-c", write)
 
 
 @contextmanager
@@ -403,6 +426,28 @@ def test_a_server_reaches_nothing_and_the_probe_notices_when_it_does(stage: Stag
     assert stage.cloud.probe_isolation(spec.server_id, targets).reached
     stage.cloud.ensure_server(spec, stage.fence)
     assert stage.cloud.probe_isolation(spec.server_id, targets).is_isolated
+
+
+def test_what_is_changed_inside_a_server_is_seen_and_nothing_else(stage: Stage) -> None:
+    image = newest_image(stage.cloud, stage.world.a_changeable_family())
+    limits = Limits(memory_mib=256, cpu_millis=1000, pids=96, disk_mib=256)
+    spec, other = (replace(stage.a_spec(), image=image, limits=limits) for _ in range(2))
+    for one in (spec, other):
+        stage.cloud.ensure_server(one, stage.fence)
+    before = stage.cloud.inspect_server(spec.server_id)
+    stage.a_release(index__html=b"x").put(stage.cloud, spec.server_id, stage.fence)
+    assert stage.cloud.inspect_server(spec.server_id).digest == before.digest
+    stage.world.change_inside(spec)
+    assert stage.cloud.inspect_server(spec.server_id).digest != before.digest
+    assert stage.cloud.inspect_server(other.server_id).digest == before.digest
+
+
+def test_the_inside_of_a_server_that_does_not_run_is_not_to_be_seen(stage: Stage) -> None:
+    spec = stage.a_server()
+    stage.cloud.stop_server(spec.server_id, stage.fence)
+    with pytest.raises(Unavailable) as unavailable:
+        stage.cloud.inspect_server(spec.server_id)
+    assert unavailable.value.code == "server_unreachable"
 
 
 def test_several_servers_are_made_at_once(stage: Stage) -> None:

@@ -86,7 +86,7 @@ class Machine(Installation):
         os.chown(self.settings.keys_dir, 0, 0)  # keys are for their owner alone
 
     def begin(self) -> None:
-        for name in ("locald", "edge"):
+        for name in ("locald", "edge", "runner"):
             self.start(name)
         wait_until(self.settings.edge_socket.exists)
         self.supervisor = threading.Thread(target=self._supervise, name="supervisor")
@@ -97,10 +97,11 @@ class Machine(Installation):
         self.supervisor.join()
 
     def _supervise(self) -> None:
-        """Start the root daemon again whenever it has ended, as supervisord does."""
+        """Start root daemon and runner again whenever they have ended, as supervisord does."""
         while not self.is_over.wait(LOOKS_EVERY_S):
-            if self.processes["locald"].poll() is not None:
-                self.start("locald")
+            for name in ("locald", "runner"):
+                if self.processes[name].poll() is not None:
+                    self.start(name)
 
 
 @contextmanager

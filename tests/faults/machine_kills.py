@@ -46,7 +46,7 @@ DELAYS_S = {"kinds": (0.01,), "all": (0.0, 0.02)}  # making a server takes some 
 # What changes something, by the names that verbs have: of the others no kind has to be killed.
 EFFECTS = (
     *("ensure_", "remove_", "destroy_", "stop_", "put", "assemble_", "switch_", "prune_"),
-    *("retire", "restore", "delete", "issue_", "sign_"),
+    *("retire", "restore", "delete", "issue_", "sign_", "open_", "close_", "start", "forget"),
 )
 
 

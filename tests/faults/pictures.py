@@ -32,7 +32,7 @@ LEFT_OUT = {"ledger_node": None, "ledger_checkpoint": None} | {
     "ledger_entry": {"leaf_index", "leaf_hash", "commitment", "salt"},
 }
 WAITS = re.compile(r"waiting_for_\w+|nonce_not_seen")  # who comes first is nobody's promise
-NEW_IDS = re.compile(r"\b(evt|alc|ent|lif)_[0-9a-z]{26}")
+NEW_IDS = re.compile(r"\b(evt|alc|ent|lif|run)_[0-9a-z]{26}")
 MOMENTS = re.compile(r"\b\d{4}-\d\d-\d\dT[0-9:.+]+")
 
 

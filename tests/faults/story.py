@@ -97,6 +97,10 @@ def _lose(world: World, server_id: str) -> None:
     world.lose_server(server_id)
 
 
+def _change(world: World, server_id: str) -> None:
+    world.change_inside(server_id)
+
+
 def _leak(world: World, server_id: str) -> None:
     world.lose_isolation(server_id)
 
@@ -166,6 +170,7 @@ STORY = (
     Scene("a release without its page is refused", _deploy(WITHOUT_INDEX)),
     Scene("the server stops", _befall(_stop), A_WHILE),
     Scene("the server vanishes with its data", _befall(_lose), A_WHILE),
+    Scene("somebody changes the server by hand", _befall(_change), A_WHILE, is_on_machines=False),
     Scene("the edge forgets its routes", _lose_route, A_WHILE),
     Scene("the isolation fails", _befall(_leak), A_WHILE, is_on_machines=False),
     Scene("the isolation is mended", _nothing, A_WHILE, is_on_machines=False),

@@ -43,12 +43,7 @@ READS = {
     "keyring.recipient",
 }
 NO_STEP_USES = {
-    "automation.cancel",
-    "automation.forget",
-    "automation.observe",
-    "automation.start",
-    "cloud.close_run",  # runs of playbooks are no part of a hosting's life yet
-    "cloud.open_run",
+    "automation.cancel",  # of a run under way, which no scene ends with: tests/hosting sees it
     "edge.replace_routes",  # each hosting's own life sees to its route
     "keyring.seal",  # no step has a secret to keep yet
 }

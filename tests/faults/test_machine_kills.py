@@ -20,6 +20,8 @@ KINDS = {
     *(f"after cloud.{verb}" for verb in ("ensure_tenant", "ensure_server", "put_blobs")),
     *(f"after cloud.{verb}_release" for verb in ("assemble", "switch")),
     *(f"after cloud.{verb}" for verb in ("prune_releases", "stop_server", "destroy_server")),
+    *(f"after cloud.{verb}_run" for verb in ("open", "close")),
+    *(f"after automation.{verb}" for verb in ("start", "forget")),
     "after cloud.destroy_tenant",
     *(f"after edge.{verb}" for verb in ("ensure_certificate", "ensure_route", "remove_route")),
     *(f"after blobs.{verb}" for verb in ("put", "retire", "restore", "delete")),

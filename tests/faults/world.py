@@ -20,6 +20,7 @@ from control_plane.ports.cloud.memory import STATIC_SITE, MemoryCloud, Server
 from control_plane.ports.cloud.port import Image
 from control_plane.ports.edge.memory import MemoryEdge
 from control_plane.ports.keyring.memory import MemoryKeyring
+from tests.plays import configuring
 
 NEWER_IMAGE = Image("static-site", "sha256:" + sha256(b"a newer one").hexdigest())
 ZONE = "edubba.localhost"
@@ -34,10 +35,11 @@ class World:
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     keyring: MemoryKeyring = field(default_factory=lambda: MemoryKeyring(ZONE))
-    automation: MemoryAutomation = field(default_factory=lambda: MemoryAutomation({}))
     zone: str = ZONE
+    automation: MemoryAutomation = field(init=False)
 
     def __post_init__(self) -> None:
+        self.automation = MemoryAutomation({"hosting_static_site": configuring(self.cloud)})
         self.edge = MemoryEdge(lambda address, _port, path: self.cloud.serve(address, path))
 
     def ports(self, region_id: str) -> Ports:
@@ -55,6 +57,10 @@ class World:
     def lose_server(self, server_id: str) -> None:
         """Let it vanish with its data."""
         self.cloud.sabotage(server_id, None)
+
+    def change_inside(self, server_id: str) -> None:
+        """Let somebody change its configuration by hand."""
+        self.cloud.sabotage(server_id, _change)
 
     def lose_isolation(self, server_id: str) -> None:
         self.cloud.sabotage(server_id, _leak)
@@ -131,6 +137,10 @@ class World:
 
 def _stop(server: Server) -> None:
     server.is_running = False
+
+
+def _change(server: Server) -> None:
+    server.configuration = "by hand"
 
 
 def _leak(server: Server) -> None:

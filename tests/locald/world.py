@@ -8,15 +8,17 @@ import secrets
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Any
 
 from control_plane.kit.errors import Unavailable
 from control_plane.kit.ids import new_id
+from control_plane.kit.unix import Daemon
 from control_plane.locald.edge_namespace import edge_namespace_path
 from control_plane.locald.names import Names
 from control_plane.locald.namespaces import run_inside
@@ -216,6 +218,9 @@ class LocaldWorld:
         edge = edge_namespace_path(self.instance)
         return run_inside(edge, lambda: ask(str(address), path, headers or {}))
 
+    def run_in_server(self, server_id: str, *argv: str) -> str:
+        return run_in_server(self.names.socket, server_id, argv, self.fence)
+
     def run_at_edge(self, *argv: str) -> str:
         command = ["ip", "netns", "exec", self.names.edge_namespace, *argv]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -245,6 +250,15 @@ class LocaldWorld:
             except OSError:
                 continue
         return found
+
+
+def run_in_server(socket: Path, server_id: str, argv: Sequence[str], fence: Fence) -> str:
+    """Run a command as root inside a server; it must succeed."""
+    wish = {"server_id": server_id, "argv": list(argv), "uid": 0, "timeout_s": 30}
+    daemon = Daemon(socket, silent="locald_not_answering")
+    done: dict[str, Any] = daemon.ask("exec", 60, {**wish, "fence": asdict(fence)})
+    assert done["code"] == 0, done
+    return str(done["out"])
 
 
 def has_ended(pid: int) -> bool:

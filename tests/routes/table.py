@@ -23,6 +23,7 @@ from control_plane.ledger import actions as ledger
 from control_plane.ledger.rules import SYSTEM
 from control_plane.releases.models import Deployment
 from control_plane.releases.rules import DeploymentStatus
+from control_plane.runs.actions import RunWish, begin_run
 from control_plane.tenancy import actions as tenancy
 from control_plane.tenancy.models import Agency
 from tests.api import PLENTY, PLENTY_MICROS, Api, User, a_person, as_user
@@ -177,6 +178,14 @@ def _a_deployment(place: Place) -> str:
     return str(made.json()["id"])
 
 
+def _a_run(place: Place) -> str:
+    hosting = a_hosting_row(place.api.db, place.agency)
+    wish = RunWish(new_id("run"), hosting.agency_id, hosting.id, "hosting_static_site", "0" * 64)
+    with place.api.db.begin() as session:
+        begin_run(session, SYSTEM, wish)
+    return wish.run_id
+
+
 def _something_to_go_back_to(place: Place) -> Any:
     developer = a_person(place.api, Role.DEVELOPER, place.agency)
     path = f"/v1/hostings/{place.filled['reference']}/deployments"
@@ -194,6 +203,7 @@ DIGEST = hashlib.sha256(PAGE).hexdigest()
 FILLERS: dict[str, Callable[[Place], str]] = {
     "slug": lambda place: place.agency.slug,
     "token_id": _a_token,
+    "run_id": _a_run,
     "person_id": _a_member,
     "role": lambda _place: "viewer",
     "life_id": _a_stopped_life,
@@ -314,6 +324,8 @@ TABLE: dict[str, Access] = {
     ),
     "GET /v1/hostings/{reference}/deployments": Access(EVERYBODY, CENTRE),
     "GET /v1/deployments/{deployment_id}": Access(EVERYBODY, CENTRE),
+    "GET /v1/hostings/{reference}/runs": Access(EVERYBODY, CENTRE),
+    "GET /v1/runs/{run_id}": Access(EVERYBODY, CENTRE),
     "POST /v1/wishes/plan": Access("developer owner", "", body=_wishes, is_read_only=True),
     "POST /v1/wishes/apply": Access("developer owner", "", body=_wishes),
     # operations

@@ -34,7 +34,7 @@ from tests.waiting import wait_until
 
 CHECKOUT = Path(__file__).parents[2]
 LOCALD = CHECKOUT / "control_plane" / "locald"
-GROUP_ID, WEB_ID, WORKER_ID, EDGE_ID = 61_020, 61_021, 61_022, 61_023  # no entries
+GROUP_ID, WEB_ID, WORKER_ID, EDGE_ID, RUNNER_ID = range(61_020, 61_025)  # no entries
 GRACE_S = 30
 
 
@@ -102,6 +102,8 @@ class Installation:
             "EDGE_METRICS_PORT": str(self.ports["edge_metrics"]),
             "EDGE_HTTPS_PORT": str(self.ports["https"]),
             "LOCALD_USERS": str(self.user_id(WORKER_ID)),
+            "LOCALD_RUNNERS": str(self.user_id(RUNNER_ID)),
+            "RUNNER_CLIENTS": str(self.user_id(WORKER_ID)),
         }
         return {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -123,6 +125,7 @@ class Installation:
         return {
             "locald": Program(("-IS", str(LOCALD))),
             "edge": Program(tuple(edge)),
+            "runner": Program(("-m", "control_plane.runner"), self.user_id(RUNNER_ID), 0o077),
             "worker": Program(("-m", "control_plane.worker"), self.user_id(WORKER_ID), 0o007),
             "web": Program(("-m", "control_plane.app"), self.user_id(WEB_ID), 0o007),
         }
@@ -266,6 +269,7 @@ class Installation:
             (self.folder, 0, 0, 0o755),
             (settings.run_dir, 0, 0, 0o755),
             (settings.bell_socket.parent, WORKER_ID, GROUP_ID, 0o2750),
+            (settings.run_dir / "runner", RUNNER_ID, WORKER_ID, 0o2750),
             (settings.state_dir, 0, 0, 0o755),
             (settings.state_dir / "database", WORKER_ID, GROUP_ID, 0o2770),
             (settings.blobs_dir, WORKER_ID, GROUP_ID, 0o2770),

@@ -10,6 +10,7 @@ from control_plane.hosting.actions.deploying import (
 )
 from control_plane.hosting.actions.fulfilling import begin_change, reopen
 from control_plane.hosting.actions.living import (
+    Configured,
     abandon,
     begin_building,
     begin_ending,
@@ -18,6 +19,7 @@ from control_plane.hosting.actions.living import (
     mark_failed,
     mark_purged,
     mark_suspended,
+    note_configured,
     note_observed,
     quarantine,
     restore_service,
@@ -40,6 +42,7 @@ from control_plane.hosting.actions.terms import Terms, installed_policy
 from control_plane.hosting.actions.wishing import Granted, apply_wishes, plan_wishes
 
 __all__ = [
+    "Configured",
     "DeployWish",
     "Granted",
     "Proposal",
@@ -60,6 +63,7 @@ __all__ = [
     "mark_failed",
     "mark_purged",
     "mark_suspended",
+    "note_configured",
     "note_observed",
     "plan_wishes",
     "propose",

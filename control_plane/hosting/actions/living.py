@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlmodel import Session
@@ -82,6 +83,22 @@ def note_observed(
     if generation is not None:
         hosting.observed_generation = generation
         hosting.probed_at, hosting.probe_failed_at = hosting.observed_at, None
+    session.add(hosting)
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What a run has made so: the wish that it had, and how the server was seen after it."""
+
+    hosting_id: str
+    wish: str
+    found: str
+
+
+def note_configured(session: Session, configured: Configured) -> None:
+    """Write that the inside of the server is as a wish had it; drift is told from this look."""
+    hosting = queries.get_hosting(session, configured.hosting_id)
+    hosting.configured_wish, hosting.configured_as = configured.wish, configured.found
     session.add(hosting)
 
 

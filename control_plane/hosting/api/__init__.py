@@ -1,6 +1,13 @@
-"""The doors to requests, hostings, declared wishes and deployments."""
+"""The doors to requests, hostings, declared wishes, deployments and runs."""
 
-from control_plane.hosting.api import deployments, hostings, requests, settings, wishes
+from control_plane.hosting.api import deployments, hostings, requests, runs, settings, wishes
 
-ROUTERS = (requests.router, hostings.router, settings.router, wishes.router, deployments.router)
+ROUTERS = (
+    requests.router,
+    hostings.router,
+    settings.router,
+    wishes.router,
+    deployments.router,
+    runs.router,
+)
 __all__ = ["ROUTERS"]

@@ -8,7 +8,7 @@ from sqlmodel import Session
 from control_plane.engine.registry import Claim, Flow, Step
 from control_plane.hosting import actions
 from control_plane.hosting.rules import LIFE
-from control_plane.hosting.steps import build, deliver, end, serve, suspend, watch
+from control_plane.hosting.steps import build, configure, deliver, end, serve, suspend, watch
 from control_plane.hosting.steps.edge import EDGE_FLOW, EDGE_LIFE, ensure_edge_life
 from control_plane.ledger.rules import life_actor
 
@@ -28,6 +28,10 @@ FLOW = Flow(
         "announce": Step(build.announce, SOON),
         "open_tenant": Step(build.open_tenant, SOON),
         "build_server": Step(build.build_server, SOON),
+        "configure": Step(build.on_server(configure.configure), SOON),
+        "play": Step(build.on_server(configure.play), SOON),
+        "follow": Step(build.on_server(configure.follow), SOON),
+        "forget": Step(configure.forget, SOON),
         "begin": Step(deliver.deployed(deliver.begin), SOON),
         "deliver": Step(deliver.deployed(deliver.deliver)),
         "assemble": Step(deliver.deployed(deliver.assemble)),

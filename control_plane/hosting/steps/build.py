@@ -59,7 +59,7 @@ def open_tenant(ctx: Ctx) -> Outcome:
 
 def build_server(ctx: Ctx) -> Outcome:
     """Make the server as it is wished for, or mend the one that is there."""
-    return _ensure_server(ctx) or Go("begin")
+    return _ensure_server(ctx) or Go("configure")
 
 
 def on_server(step: StepFunction) -> StepFunction:

@@ -10,9 +10,12 @@ from control_plane.engine.registry import Ctx
 from control_plane.hosting import actions, queries
 from control_plane.hosting.models import Hosting
 from control_plane.hosting.rules import HostingStatus
+from control_plane.hosting.steps.configure import put_away
 from control_plane.hosting.steps.facts import actor_of, cloud_of, load_facts
 from control_plane.kit import clock
 from control_plane.ports.cloud.port import ServerState
+from control_plane.runs import actions as runs
+from control_plane.runs import queries as run_rows
 from control_plane.tenancy import actions as tenancy
 
 LONGEST_REST = timedelta(days=1)
@@ -34,8 +37,13 @@ def close_route(ctx: Ctx) -> Outcome:
 
 
 def stop_server(ctx: Ctx) -> Outcome:
-    """Stop what runs; the data stays."""
+    """Stop what runs, a run of a playbook first; the data stays."""
     facts = load_facts(ctx)
+    run = ctx.load(partial(run_rows.find_unfinished, hosting_id=facts.hosting.id))
+    if run is not None:
+        put_away(ctx, facts, run)
+        cancel = partial(runs.cancel_run, actor_id=actor_of(ctx), run_id=run.id)
+        return Go("stop_server", writes=cancel)
     cloud_of(ctx, facts).stop_server(facts.hosting.id, ctx.fence)
     writes = partial(actions.mark_ended, actor_id=actor_of(ctx), hosting_id=facts.hosting.id)
     return Go("retain", writes=writes)

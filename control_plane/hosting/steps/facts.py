@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from io import BytesIO
 from ipaddress import IPv4Address
 
@@ -13,7 +13,8 @@ from control_plane.blueprints import queries as blueprints
 from control_plane.blueprints.rules import Blueprint, check_path, render_placeholder
 from control_plane.engine.registry import Ctx
 from control_plane.hosting import queries
-from control_plane.hosting.models import Hosting
+from control_plane.hosting.models import Hosting, Setting
+from control_plane.hosting.steps.plays import Play, mark_of, new_play
 from control_plane.hostnames import queries as hostnames
 from control_plane.ledger.rules import life_actor
 from control_plane.ports.cloud.port import Cloud, ReleaseFile, ReleaseSpec, ServerSpec
@@ -29,7 +30,7 @@ _BEGUN = (DeploymentStatus.RUNNING,)
 _UNFINISHED = (DeploymentStatus.QUEUED, DeploymentStatus.RUNNING)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Facts:
     """A hosting as its rows say it, with what belongs to it."""
 
@@ -37,6 +38,21 @@ class Facts:
     blueprint: Blueprint
     hostname: str
     allocation: Allocation | None
+    settings: Sequence[Setting] = ()
+
+    @cached_property
+    def play(self) -> Play:
+        """The run of a playbook that makes the server's inside as it is wished for."""
+        one, size = self.hosting, self.blueprint.size(self.hosting.size)
+        variables = {"hosting_inputs": dict(one.inputs), "hosting_size": asdict(size.limits)}
+        return new_play(
+            self.blueprint.name, variables, one.image_digest, map(mark_of, self.settings)
+        )
+
+    @property
+    def is_wish_configured(self) -> bool:
+        """Whether the last run that succeeded was of what is wished for now."""
+        return self.hosting.configured_wish == self.play.digest
 
     @property
     def address(self) -> IPv4Address:
@@ -48,7 +64,7 @@ class Facts:
     def generation_seen(self, deployment_id: str) -> int:
         """Return the generation that is fact once this deployment is seen: an older one's isn't."""
         one = self.hosting
-        is_wished = deployment_id == one.wished_deployment_id
+        is_wished = deployment_id == one.wished_deployment_id and self.is_wish_configured
         return one.generation if is_wished else one.observed_generation
 
     def server_spec(self) -> ServerSpec:
@@ -141,6 +157,7 @@ def _load_facts(session: Session, hosting_id: str) -> Facts:
         blueprint=blueprints.get_blueprint(session, hosting.blueprint_version_id),
         hostname=name.name if name is not None else "",
         allocation=tenancy.find_allocation(session, hosting_id),
+        settings=queries.list_settings(session, hosting_id),
     )
 
 

@@ -3,10 +3,13 @@
 from datetime import timedelta
 from functools import partial
 
+from sqlmodel import Session
+
+from control_plane.engine import lives
 from control_plane.engine.outcome import Again, Go, Outcome
 from control_plane.engine.registry import Ctx
 from control_plane.hosting import actions, queries
-from control_plane.hosting.models import Hosting
+from control_plane.hosting.steps.configure import list_drift
 from control_plane.hosting.steps.facts import (
     Facts,
     actor_of,
@@ -21,6 +24,7 @@ from control_plane.ports.cloud.port import ProbeReport, ServerState
 from control_plane.ports.edge.port import Route, RouteState
 
 log = get_log("hosting")
+DRIFT_SEEN = "drift_seen"
 REST = timedelta(seconds=30)
 FAILURE_WINDOW = timedelta(minutes=5)
 FEW = 3  # hostings may always be isolated, however few there are
@@ -32,17 +36,15 @@ def watch(ctx: Ctx) -> Outcome:
     facts = load_facts(ctx)
     hosting = facts.hosting
     deployment = load_next_deployment(ctx, facts)
-    wished = _find_wish(ctx, hosting, deployment.id)
+    wished = _find_wish(ctx, facts, deployment.id)
     if wished is not None:
         return Go(wished)
-    seen = cloud_of(ctx, facts).observe_server(hosting.id)
-    if seen.state != ServerState.RUNNING:
-        return _mend(hosting, "build_server", [seen.state.value, *seen.reasons])
-    if not is_served(ctx, facts, deployment.nonce):
-        return _mend(hosting, "begin", ["not_served"])
+    mended_by, drift = _look(ctx, facts, deployment.nonce)
+    if drift:
+        return _mend(ctx, mended_by, drift)
     report = probe_isolation(ctx, facts)
     if not report.controls_passed:
-        return _mend(hosting, "build_server", ["probe_impossible"])
+        return _mend(ctx, "build_server", ["probe_impossible"])
     if report.reached:
         return _take_out(ctx, facts, report)
     note = partial(
@@ -53,15 +55,27 @@ def watch(ctx: Ctx) -> Outcome:
     return Go("watch", after=REST, writes=note)
 
 
-def _find_wish(ctx: Ctx, hosting: Hosting, deployment_id: str) -> str | None:
+def _find_wish(ctx: Ctx, facts: Facts, deployment_id: str) -> str | None:
     """Return the step that carries out what is wished otherwise than it is."""
+    hosting = facts.hosting
     if hosting.suspended_at is not None:
         return "suspend"
     if deployment_id != hosting.live_deployment_id:
         return "begin"
     if ctx.load(partial(queries.find_approved_change, hosting_id=hosting.id)) is not None:
         return "change"
-    return None
+    return None if facts.is_wish_configured else "configure"
+
+
+def _look(ctx: Ctx, facts: Facts, nonce: str) -> tuple[str, list[str]]:
+    """Return what is not as it should be, in one word each, and the step that mends it."""
+    seen = cloud_of(ctx, facts).observe_server(facts.hosting.id)
+    if seen.state != ServerState.RUNNING:
+        return "build_server", [seen.state.value, *seen.reasons]
+    inside = list_drift(ctx, facts)
+    if inside:
+        return "configure", inside
+    return "begin", [] if is_served(ctx, facts, nonce) else ["not_served"]
 
 
 def change(ctx: Ctx) -> Outcome:
@@ -95,9 +109,15 @@ def quarantined(ctx: Ctx) -> Outcome:
     return Go("quarantined", after=REST, writes=quarantined_by(ctx, report))
 
 
-def _mend(hosting: Hosting, step: str, drift: list[str]) -> Outcome:
-    log.warning("drift_seen", hosting=hosting.id, drift=drift)
-    return Go(step, writes=partial(actions.note_observed, hosting_id=hosting.id, drift=drift))
+def _mend(ctx: Ctx, step: str, drift: list[str]) -> Outcome:
+    log.warning(DRIFT_SEEN, hosting=ctx.claim.subject_id, drift=drift)
+    return Go(step, writes=partial(_write_drift, ctx, drift))
+
+
+def _write_drift(ctx: Ctx, drift: list[str], session: Session) -> None:
+    actions.note_observed(session, ctx.claim.subject_id, drift=drift)
+    facts = {"what": ", ".join(drift)}
+    lives.add_event(session, ctx.claim.life_id, ctx.claim.step, DRIFT_SEEN, facts)
 
 
 def _take_out(ctx: Ctx, facts: Facts, report: ProbeReport) -> Outcome:

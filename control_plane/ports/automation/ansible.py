@@ -4,6 +4,7 @@ The worker has this; what runs playbooks is another process, of another user.
 """
 
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
 from control_plane.kit.unix import Daemon
@@ -26,9 +27,10 @@ class AnsibleAutomation:
         wish = {"spec": spec_to_json(spec), "fence": asdict(fence)}
         self._runner.ask("start", _TIMEOUT_S, wish)
 
-    def observe(self, run_id: str, after_event: int = 0) -> RunFact:
-        """Say what is known."""
-        wish = {"run_id": run_id, "after_event": after_event}
+    def observe(self, run_id: str, after_event: int = 0, wait: timedelta = timedelta()) -> RunFact:
+        """Say what is known, once it is over or the time is."""
+        about = {"run_id": run_id, "after_event": after_event}
+        wish = {**about, "wait_ms": int(wait.total_seconds() * 1000)}
         return fact_from_json(self._runner.ask("observe", _TIMEOUT_S, wish))
 
     def cancel(self, run_id: str, fence: Fence) -> RunFact:

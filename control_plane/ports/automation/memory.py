@@ -7,7 +7,7 @@ test decides what happens between two looks.
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from control_plane.kit import clock
@@ -76,7 +76,12 @@ class MemoryAutomation:
             if self._runs.setdefault(spec.run_id, fresh).digest != digest:
                 raise Refused("run_differs", run=spec.run_id)
 
-    def observe(self, run_id: str, after_event: int = 0) -> RunFact:
+    def observe(
+        self,
+        run_id: str,
+        after_event: int = 0,
+        wait: timedelta = timedelta(),  # noqa: ARG002  # nothing goes on meanwhile
+    ) -> RunFact:
         """Let a run go on, and say what is known."""
         with self._lock:
             run = self._runs.get(run_id)

@@ -19,12 +19,13 @@ from control_plane.ports.cloud.port import Access, Fence
 
 SERVERS_MAX = 16
 VARIABLES_MAX = 256 * 1024  # bytes as JSON; a thousand settings of a page each are 4 MB, and wrong
-SECRETS_MAX = 64 * 1024
+SECRETS_MAX = 2 * 1024 * 1024  # all settings of a hosting, each byte escaped in JSON
 RESULT_MAX = 16 * 1024
 TEXT_MAX = 2_000  # characters of one event's text
 OUTPUT_MAX = 16_000  # characters of what people read when it went wrong
 EVENTS_MAX = 2_000
 TIMEOUT_MAX = timedelta(hours=1)
+WAIT_MAX = timedelta(seconds=10)
 PLAYBOOK = re.compile(r"hosting_[a-z][a-z0-9_]{0,60}")
 _VARIABLE = re.compile(r"[a-z][a-z0-9_]{0,60}")
 _RESERVED = re.compile(r"(ansible|edubba|run)_.*")
@@ -128,8 +129,12 @@ class Automation(Protocol):
         Unavailable: `runner_full`.
         """
 
-    def observe(self, run_id: str, after_event: int = 0) -> RunFact:
-        """Say what is known, with the events that came after the one of that number."""
+    def observe(self, run_id: str, after_event: int = 0, wait: timedelta = timedelta()) -> RunFact:
+        """Say what is known, with the events that came after the one of that number.
+
+        One that is being carried out may be waited for: the answer comes when it is over, or after
+        `wait` (at most WAIT_MAX).
+        """
 
     def cancel(self, run_id: str, fence: Fence) -> RunFact:
         """End a run; when this returns, each of its processes is dead.

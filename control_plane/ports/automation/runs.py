@@ -4,7 +4,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from control_plane.kit import clock
@@ -16,7 +16,7 @@ from control_plane.ports.automation import execution
 from control_plane.ports.automation.cleaning import Redaction
 from control_plane.ports.automation.journal import KEPT, Journal, Record
 from control_plane.ports.automation.launcher import NO_ANSWER
-from control_plane.ports.automation.port import RunFact, RunSpec, RunState, check
+from control_plane.ports.automation.port import WAIT_MAX, RunFact, RunSpec, RunState, check
 from control_plane.ports.automation.processes import kill_by_command, kill_tree
 from control_plane.ports.automation.settings import new_arguments, new_run_data
 from control_plane.ports.automation.timeline import Timeline
@@ -99,8 +99,11 @@ class Runs:
             self._runs[spec.run_id] = run
         self._pool.submit(self._carry_out, run).add_done_callback(_tell)
 
-    def observe(self, run_id: str, after_event: int = 0) -> RunFact:
+    def observe(self, run_id: str, after_event: int = 0, wait: timedelta = timedelta()) -> RunFact:
         """Say what is known of a run; see the port."""
+        run = self._runs.get(run_id)
+        if run and run.state is RunState.RUNNING:
+            run.is_over.wait(min(wait, WAIT_MAX).total_seconds())
         with self._lock:
             run = self._runs.get(run_id)
             fact = self._fact(run) if run else None

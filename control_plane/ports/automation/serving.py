@@ -4,6 +4,7 @@ import json
 import socket
 import socketserver
 from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from control_plane.ports.automation.runs import Runs
 from control_plane.ports.automation.wire import fact_to_json, spec_from_json
 from control_plane.ports.cloud.port import Fence
 
-REQUEST_MAX = 1 << 20  # the largest wish that the port takes, and room for its accesses
+REQUEST_MAX = 8 << 20  # the largest wish that the port takes, and room for its accesses
 _IDLE_S = 60.0
 log = get_log("runner")
 Request = Mapping[str, Any]
@@ -116,7 +117,8 @@ def _start(runs: Runs, request: Request) -> None:
 
 
 def _observe(runs: Runs, request: Request) -> dict[str, Any]:
-    return fact_to_json(runs.observe(_run(request), int(request["after_event"])))
+    wait = timedelta(milliseconds=int(request["wait_ms"]))
+    return fact_to_json(runs.observe(_run(request), int(request["after_event"]), wait))
 
 
 def _cancel(runs: Runs, request: Request) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from control_plane.ports.cloud.port import (
     Access,
     CheckResult,
     CloudObject,
+    ConfigurationFact,
     Fence,
     Image,
     ProbeReport,
@@ -102,6 +103,18 @@ class LocalCloud:
     def observe_server(self, server_id: str) -> ServerFact:
         """Say what is there now; see the port."""
         return _fact(self._ask("observe_server", server_id=server_id))
+
+    def inspect_server(self, server_id: str) -> ConfigurationFact:
+        """Ask the server's receiver; what it says is bounded, and compared but never followed."""
+        try:
+            found = _answer(self._receive(_Call(server_id, "inspect"), _lines(())))
+        except Refused as refused:
+            if refused.code == "bad_verb":  # of an older image
+                return ConfigurationFact("")
+            raise
+        down = found.get("down")
+        names = [str(name)[:32] for name in down[:32]] if isinstance(down, list) else []
+        return ConfigurationFact(str(found.get("digest", ""))[:64], tuple(names))
 
     def stop_server(self, server_id: str, fence: Fence) -> None:
         """Stop the server and keep its disk."""

@@ -21,6 +21,7 @@ from control_plane.ports.cloud.port import (
     Access,
     CheckResult,
     CloudObject,
+    ConfigurationFact,
     Fence,
     Image,
     ProbeReport,
@@ -45,6 +46,8 @@ class Server:
     spec: ServerSpec
     is_running: bool = True
     is_leaking: bool = False  # its isolation is gone: every target answers
+    configuration: str = ""  # what a play or somebody else has written inside
+    down: tuple[str, ...] = ()  # services that should run
     blobs: dict[str, bytes] = field(default_factory=dict)
     releases: dict[str, ReleaseSpec] = field(default_factory=dict)
     live: str | None = None
@@ -103,6 +106,13 @@ class MemoryCloud:
                 return ServerFact(server_id, ServerState.ABSENT)
             state = ServerState.RUNNING if server.is_running else ServerState.STOPPED
             return ServerFact(server_id, state, server.spec.address, server.spec.image)
+
+    def inspect_server(self, server_id: str) -> ConfigurationFact:
+        """Look at what was configured inside."""
+        with self._lock:
+            server = self._running(server_id)
+            digest = hashlib.sha256(server.configuration.encode()).hexdigest()
+            return ConfigurationFact(digest, server.down)
 
     def stop_server(self, server_id: str, fence: Fence) -> None:
         """Stop the server and keep its data."""
@@ -227,6 +237,10 @@ class MemoryCloud:
                 if server.spec.address == address and server.is_running:
                     return _serve(server, server.live, path)
         raise Unavailable("server_unreachable", address=str(address))
+
+    def server(self, server_id: str) -> Server:
+        """Return a server as it is in this world, for whoever looks from outside."""
+        return self._servers[server_id]
 
     def sabotage(self, server_id: str, change: Callable[[Server], None] | None) -> None:
         """Change a server behind the product's back, or (None) make it vanish with its data."""

@@ -78,6 +78,18 @@ class ServerFact:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigurationFact:
+    """What was seen of a server's inside: one digest of its configuration, and what is down.
+
+    The digest is empty where the server's image is too old to tell; it is for comparing with an
+    earlier look alone. `down` names services that should run.
+    """
+
+    digest: str
+    down: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CloudObject:
     """Anything in the cloud that carries our tag, claimed by a row or not.
 
@@ -185,6 +197,9 @@ class Cloud(Protocol):
 
     def observe_server(self, server_id: str) -> ServerFact:
         """Say what is there now; `ABSENT` if nothing is."""
+
+    def inspect_server(self, server_id: str) -> ConfigurationFact:
+        """Look at what was configured inside a running server."""
 
     def stop_server(self, server_id: str, fence: Fence) -> None:
         """Stop the server's processes and keep its data."""

@@ -32,6 +32,8 @@ from control_plane.ports.cloud.port import (
     ServerState,
     Target,
     TenantSpec,
+    WireFact,
+    WireSpec,
 )
 
 _CHUNK = 1 << 20
@@ -123,6 +125,18 @@ class LocalCloud:
     def destroy_server(self, server_id: str, fence: Fence) -> None:
         """Remove the server and its disk."""
         self._ask("destroy_server", server_id=server_id, fence=asdict(fence))
+
+    def ensure_wire(self, spec: WireSpec, fence: Fence) -> WireFact:
+        """Open the one port of the one server to the other; see the port."""
+        return _wire(self._ask("ensure_wire", spec=asdict(spec), fence=asdict(fence)))
+
+    def observe_wire(self, spec: WireSpec) -> WireFact:
+        """Say what is there of a wire; see the port."""
+        return _wire(self._ask("observe_wire", spec=asdict(spec)))
+
+    def remove_wire(self, wire_id: str, fence: Fence) -> None:
+        """Close what the wire opened."""
+        self._ask("remove_wire", wire_id=wire_id, fence=asdict(fence))
 
     def list_objects(self) -> Iterable[CloudObject]:
         """List tenants and servers."""
@@ -273,3 +287,8 @@ def _fact(found: Mapping[str, Any]) -> ServerFact:
         image=found["image"],
         reasons=tuple(found["reasons"]),
     )
+
+
+def _wire(found: Mapping[str, Any]) -> WireFact:
+    address = IPv4Address(found["address"]) if found["address"] else None
+    return WireFact(found["wire_id"], address, found["is_whole"])

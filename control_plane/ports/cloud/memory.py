@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
+from itertools import count
 from pathlib import Path
 
 from control_plane.kit import clock
@@ -31,11 +32,14 @@ from control_plane.ports.cloud.port import (
     ServerState,
     Target,
     TenantSpec,
+    WireFact,
+    WireSpec,
 )
 from control_plane.ports.edge.port import NONCE_PATH
 
 Served = tuple[int, dict[str, str], bytes]
 MIB = 1024 * 1024
+_WIRES = IPv4Address("100.96.0.0")
 STATIC_SITE = Image("static-site", "sha256:" + hashlib.sha256(b"memory static-site").hexdigest())
 
 
@@ -55,6 +59,15 @@ class Server:
 
 
 @dataclass(slots=True)
+class Wire:
+    """A wire as it is in this world; it is down once one of its servers was stopped."""
+
+    spec: WireSpec
+    address: IPv4Address
+    is_up: bool = False
+
+
+@dataclass(slots=True)
 class Run:
     """A run that may command a server."""
 
@@ -70,6 +83,7 @@ class MemoryCloud:
         self._images, self._epoch = tuple(images), epoch
         self._tenants: dict[str, TenantSpec] = {}
         self._servers: dict[str, Server] = {}
+        self._wires: dict[str, Wire] = {}
         self._counters: dict[str, int] = {}
         self._runs: dict[tuple[str, str], Run] = {}
         self._lock = threading.RLock()
@@ -95,6 +109,8 @@ class MemoryCloud:
                 raise Refused("image_missing", image=spec.image)
             self._check_allocation(spec)
             server = self._servers.setdefault(spec.server_id, Server(spec))
+            if not server.is_running:
+                self._drop_wires(spec.server_id)
             server.spec, server.is_running, server.is_leaking = spec, True, False
             return self.observe_server(spec.server_id)
 
@@ -119,11 +135,39 @@ class MemoryCloud:
         with self._fenced(fence):
             if server_id in self._servers:
                 self._servers[server_id].is_running = False
+                self._drop_wires(server_id)
 
     def destroy_server(self, server_id: str, fence: Fence) -> None:
         """Remove the server and its data for good."""
         with self._fenced(fence):
             self._servers.pop(server_id, None)
+            for wire in self._wires_of(server_id):
+                del self._wires[wire.spec.wire_id]
+
+    def ensure_wire(self, spec: WireSpec, fence: Fence) -> WireFact:
+        """Open the one port of the one server to the other."""
+        with self._fenced(fence):
+            self._check_ends(spec)
+            known = self._wires.get(spec.wire_id)
+            if known and _ends(known.spec) != _ends(spec):
+                raise Refused("wire_identity_changed", wire=spec.wire_id)
+            wire = known or Wire(spec, self._free_address())
+            self._wires[spec.wire_id] = wire
+            wire.spec, wire.is_up = spec, True
+            return self.observe_wire(spec)
+
+    def observe_wire(self, spec: WireSpec) -> WireFact:
+        """Say what is there of a wire."""
+        with self._lock:
+            wire = self._wires.get(spec.wire_id)
+            if wire is None:
+                return WireFact(spec.wire_id, None, is_whole=False)
+            return WireFact(spec.wire_id, wire.address, wire.spec == spec and self._carries(wire))
+
+    def remove_wire(self, wire_id: str, fence: Fence) -> None:
+        """Close what the wire opened."""
+        with self._fenced(fence):
+            self._wires.pop(wire_id, None)
 
     def list_objects(self) -> Iterable[CloudObject]:
         """List everything there is."""
@@ -238,6 +282,15 @@ class MemoryCloud:
                     return _serve(server, server.live, path)
         raise Unavailable("server_unreachable", address=str(address))
 
+    def may_connect(self, server_id: str, address: IPv4Address, port: int) -> bool:
+        """Whether a program in this server could connect there by one of its wires."""
+        with self._lock:
+            return any(
+                (wire.spec.from_server, wire.address, wire.spec.port) == (server_id, address, port)
+                for wire in self._wires.values()
+                if self._carries(wire)
+            )
+
     def server(self, server_id: str) -> Server:
         """Return a server as it is in this world, for whoever looks from outside."""
         return self._servers[server_id]
@@ -257,7 +310,33 @@ class MemoryCloud:
                 k: [s.is_running, s.live, sorted(s.releases), sorted(s.blobs), str(s.spec.address)]
                 for k, s in sorted(self._servers.items())
             }
-            return json.dumps({"tenants": sorted(self._tenants), "servers": servers})
+            wires = sorted(key for key, wire in self._wires.items() if self._carries(wire))
+            tenants = sorted(self._tenants)
+            return json.dumps({"tenants": tenants, "servers": servers, "wires": wires})
+
+    def _wires_of(self, server_id: str) -> list[Wire]:
+        return [wire for wire in self._wires.values() if server_id in _ends(wire.spec)]
+
+    def _drop_wires(self, server_id: str) -> None:
+        for wire in self._wires_of(server_id):
+            wire.is_up = False
+
+    def _carries(self, wire: Wire) -> bool:
+        ends = [self._servers.get(server_id) for server_id in _ends(wire.spec)]
+        return wire.is_up and all(server is not None and server.is_running for server in ends)
+
+    def _check_ends(self, spec: WireSpec) -> None:
+        ends = _ends(spec)
+        known = [self._servers[server_id] for server_id in ends if server_id in self._servers]
+        foreign = any(server.spec.tenant_id != spec.tenant_id for server in known)
+        if foreign or len(set(ends)) == 1:
+            raise Refused("wire_refused", wire=spec.wire_id)
+        for server_id in ends:
+            self._running(server_id)
+
+    def _free_address(self) -> IPv4Address:
+        taken = {wire.address for wire in self._wires.values()}
+        return next(a for a in (_WIRES + 2 * n + 1 for n in count(1)) if a not in taken)
 
     def _check_allocation(self, spec: ServerSpec) -> None:
         for server in self._servers.values():
@@ -282,6 +361,10 @@ class MemoryCloud:
                 raise Refused("stale_fence", life=fence.life_id, counter=fence.counter)
             self._counters[fence.life_id] = fence.counter
         return self._lock
+
+
+def _ends(spec: WireSpec) -> tuple[str, str]:
+    return spec.from_server, spec.to_server
 
 
 def _check_path(path: str) -> None:

@@ -90,6 +90,33 @@ class ConfigurationFact:
 
 
 @dataclass(frozen=True, slots=True)
+class WireSpec:
+    """The way from one server to one port of another of the same tenant.
+
+    `wire_id` is the attachment's.
+    """
+
+    wire_id: str
+    tenant_id: str
+    from_server: str
+    to_server: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class WireFact:
+    """What was seen of a wire; `is_whole` when all of it is as specified.
+
+    `address` is where its client finds the other server. It stays the same until the wire is
+    removed, since it stands in an application's configuration.
+    """
+
+    wire_id: str
+    address: IPv4Address | None
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CloudObject:
     """Anything in the cloud that carries our tag, claimed by a row or not.
 
@@ -202,10 +229,28 @@ class Cloud(Protocol):
         """Look at what was configured inside a running server."""
 
     def stop_server(self, server_id: str, fence: Fence) -> None:
-        """Stop the server's processes and keep its data."""
+        """Stop the server's processes and keep its data.
+
+        Its wires are down until `ensure_wire` is called again, also where the server was started
+        anew; they keep their addresses.
+        """
 
     def destroy_server(self, server_id: str, fence: Fence) -> None:
-        """Remove the server and its data for good; nothing happens if it is gone."""
+        """Remove the server, its data and its wires for good; nothing happens if it is gone."""
+
+    def ensure_wire(self, spec: WireSpec, fence: Fence) -> WireFact:
+        """Open the one port of the one server to the other, and nothing else; mend what drifted.
+
+        Raises `Unavailable` (`server_unreachable`) where one of the two does not run, and `Refused`
+        where they are not two servers of that tenant (`wire_refused`) or not those of before
+        (`wire_identity_changed`).
+        """
+
+    def observe_wire(self, spec: WireSpec) -> WireFact:
+        """Say what is there of a wire; no address and not whole where nothing is."""
+
+    def remove_wire(self, wire_id: str, fence: Fence) -> None:
+        """Close what the wire opened, and forget its address; nothing happens if it is gone."""
 
     def list_objects(self) -> Iterable[CloudObject]:
         """List everything that carries this installation's tag."""

@@ -59,7 +59,8 @@ class Facts:
     is_clock_synchronised: bool
     is_installed: bool
     writable_prefix: tuple[str, ...] = ()
-    images: int = 0
+    images: frozenset[str] = frozenset()  # those that servers can be made from
+    needed_images: Mapping[str, str] = field(default_factory=dict)  # kind on offer -> its image
     processes: Mapping[str, str] | None = None  # name -> supervisord's word for its state
     readiness: str | None = None  # `ready`, or what was answered instead
     sockets: Mapping[str, SocketFact | None] = field(default_factory=dict)
@@ -235,10 +236,21 @@ def check_installed(facts: Facts) -> Finding:
 
 
 def check_images(facts: Facts) -> Finding:
-    """There is something to make servers from."""
-    if facts.images:
-        return Finding(State.OK, "Prepared images: {images}", facts={"images": facts.images})
-    return Finding(State.FAILED, "There is no prepared image to make a server from", "make up")
+    """There is something to make servers of each kind on offer from."""
+    if not facts.images:
+        return Finding(State.FAILED, "There is no prepared image to make a server from", "make up")
+    lacking = {
+        kind: image for kind, image in facts.needed_images.items() if image not in facts.images
+    }
+    if lacking:
+        return Finding(
+            State.WARNING,
+            "These kinds of hosting are offered, but their images are not prepared: {kinds}",
+            'make images FAMILIES="{images}"; until then, whoever asks for one is told so.',
+            {"kinds": ", ".join(lacking), "images": " ".join(sorted(set(lacking.values())))},
+        )
+    images = ", ".join(sorted(facts.images))
+    return Finding(State.OK, "Prepared images: {images}", facts={"images": images})
 
 
 def check_processes(facts: Facts) -> Finding:

@@ -111,6 +111,20 @@ def _not_live(deployment: dict[str, Any]) -> Stop:
     )
 
 
+def follow_wish(client: Client, path: str, generation: int, timeout_s: float) -> None:
+    """Wait until the hosting at `path` is as wished for then. Raises: Stop if it doesn't get so."""
+    note(tr("Waiting until the server has it; `edubba run list` tells how far it is."))
+
+    def look() -> dict[str, Any] | None:
+        hosting: dict[str, Any] = client.get(path)
+        if hosting["observed_generation"] >= generation:
+            return hosting
+        require_in_service(client, hosting["id"])
+        return None
+
+    _until(look, timeout_s)
+
+
 def require_in_service(client: Client, hosting_id: str) -> None:
     """Raise Stop if a hosting's life stopped, or its isolation failed."""
     hosting = client.get(f"/v1/hostings/{hosting_id}")

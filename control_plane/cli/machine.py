@@ -12,7 +12,9 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from control_plane.blueprints.actions import read_folder
 from control_plane.cli.diagnosis import Facts, SocketFact
+from control_plane.kit.installed import tenants_dir
 from control_plane.settings import Settings
 
 COMMANDS = ("haproxy", "ip", "mkfs.ext4", "mmdebstrap", "nft", "runc")
@@ -47,7 +49,8 @@ def look_at_machine(settings: Settings) -> Facts:
         is_clock_synchronised=_is_clock_synchronised(),
         is_installed=(prefix / "installed").is_file(),
         writable_prefix=_writable_by_others(prefix / "venv"),
-        images=len(list(settings.images_dir.glob("*/*.json"))),
+        images=frozenset(path.parent.name for path in settings.images_dir.glob("*/*.json")),
+        needed_images=_needed_images(),
         processes=_processes(settings.instance) if is_root else None,
         readiness=_readiness(f"http://{settings.bind_host}:{settings.bind_port}/readyz"),
         sockets={
@@ -59,6 +62,11 @@ def look_at_machine(settings: Settings) -> Facts:
         ca_file=str(settings.ca_file),
         is_ca_trusted=_is_ca_trusted(settings.ca_file),
     )
+
+
+def _needed_images() -> dict[str, str]:
+    blueprints = [read_folder(p) for p in (tenants_dir() / "blueprints").iterdir() if p.is_dir()]
+    return {one.name: one.image for one in blueprints if one.is_offered}
 
 
 def _system() -> str:

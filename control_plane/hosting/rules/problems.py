@@ -56,7 +56,10 @@ class ImageMissing(Problem):
     code: ClassVar[str] = "image_missing"
     status: ClassVar[int] = 409
     title: ClassVar[str] = "The region {region} has no image {image} yet"
-    mend: ClassVar[str] = "Try again in a minute. If it lasts, the data centre must prepare it."
+    mend: ClassVar[str] = (
+        "The data centre prepares it with: make images FAMILIES={image}. "
+        "Ask again a minute after that."
+    )
 
 
 class RequestOpen(Problem):

@@ -1,10 +1,12 @@
 """Prepared images, as an installation has them: made once by the real play, quick ever after."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 PLAYBOOKS = Path(__file__).parents[1] / "playbooks"
@@ -16,9 +18,21 @@ STATE = CACHE / "test-images"
 def prepared_images(*families: str) -> Path:
     """Return the folder of images, with those of the families in it."""
     wished = families or ("static-site",)
-    if any(record["digest"] is None for record in find_images(STATE, *wished)):
-        prepare_images(STATE, *wished)
+    with ExitStack() as locks:
+        for family in sorted(wished):
+            locks.enter_context(locked(STATE / f".{family}.lock"))
+        if any(record["digest"] is None for record in find_images(STATE, *wished)):
+            prepare_images(STATE, *wished)
     return STATE / "images"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time make what all tests share; who waits finds it made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def find_images(state: Path, *families: str) -> list[dict[str, str | None]]:

@@ -3,22 +3,26 @@
 import subprocess
 from pathlib import Path
 
-from tests.images import CACHE
+from tests.images import CACHE, locked
 
 
 def unpacked(package: str) -> Path:
     """Return a folder with a package's files; nothing of it is installed on this machine."""
     folder = CACHE / "test-packages" / package
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        argv = ["apt-get", "-q", "-y", "-o", "APT::Sandbox::User=root", "download", package]
-        subprocess.run(argv, cwd=folder.parent, check=True, capture_output=True, timeout=120)
-        archive = next(folder.parent.glob(f"{package}_*.deb"))
-        new = folder.with_suffix(".new")
-        subprocess.run(["dpkg-deb", "-x", str(archive), str(new)], check=True, timeout=120)
-        archive.unlink()
-        new.rename(folder)
+    with locked(folder.with_name(f".{package}.lock")):
+        if not folder.is_dir():
+            _unpack(package, folder)
     return folder
+
+
+def _unpack(package: str, folder: Path) -> None:
+    argv = ["apt-get", "-q", "-y", "-o", "APT::Sandbox::User=root", "download", package]
+    subprocess.run(argv, cwd=folder.parent, check=True, capture_output=True, timeout=120)
+    archive = next(folder.parent.glob(f"{package}_*.deb"))
+    new = folder.with_suffix(".new")
+    subprocess.run(["dpkg-deb", "-x", str(archive), str(new)], check=True, timeout=120)
+    archive.unlink()
+    new.rename(folder)
 
 
 def files_below(folder: Path, at: str = "") -> dict[str, bytes]:

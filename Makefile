@@ -3,6 +3,8 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 QUICK := not (slow or root or exhaustive or bench)
+# Tests wait more than they compute. Those of a file stay together: they share what it starts.
+AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 GATES := check-types check-lint check-playbooks check-contracts check-tests
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=EDUBBA_INSTANCE)
 
@@ -55,7 +57,7 @@ check-tests: dev ## the quick tests
 
 .PHONY: test
 test: dev ## everything else but the exhaustive kills
-	$(PYTHON) -m pytest -m "not ($(QUICK)) and not (exhaustive or bench)"
+	$(PYTHON) -m pytest $(AT_ONCE) -m "not ($(QUICK)) and not (exhaustive or bench)"
 
 .PHONY: test-faults
 test-faults: dev ## all kills, also on the local cloud

@@ -14,6 +14,24 @@ from control_plane.kit.db import METADATA, Database
 from tests.api import Api, an_api
 from tests.postgresql import a_postgresql
 
+# What takes longest is begun first: no process is alone with it when the others have ended.
+LONGEST = (
+    "tests/faults/test_machine_kills.py",
+    "tests/faults/test_kills.py",
+    "tests/stories/test_up_down_clean.py",
+    "tests/families/",
+    "tests/stories/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    known = (rank for rank, place in enumerate(LONGEST) if item.nodeid.startswith(place))
+    return next(known, len(LONGEST))
+
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:

@@ -9,6 +9,7 @@ from control_plane.kit import idempotency
 from control_plane.kit.db import METADATA
 from control_plane.ledger import models as ledger
 from control_plane.releases import models as releases
+from control_plane.runs import models as runs
 from control_plane.tenancy import models as tenancy
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "identity",
     "ledger",
     "releases",
+    "runs",
     "tenancy",
 ]

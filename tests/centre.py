@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from control_plane.engine import lives
 from control_plane.engine.engine import Engine
 from control_plane.engine.registry import Registry
 from control_plane.engine.sweep import find_due_lives
 from control_plane.hosting import steps
 from control_plane.hosting.models import Hosting, Request
+from control_plane.hosting.rules import LIFE
 from control_plane.identity.rules import Role
 from control_plane.kit import clock
 from control_plane.kit.db import Database
@@ -19,7 +21,8 @@ from control_plane.ledger import actions as ledger_actions
 from control_plane.ports.automation.memory import MemoryAutomation
 from control_plane.ports.blobs.memory import MemoryBlobs
 from control_plane.ports.bundle import Ports
-from control_plane.ports.cloud.memory import MemoryCloud
+from control_plane.ports.cloud.memory import STATIC_SITE, MemoryCloud
+from control_plane.ports.cloud.port import Image
 from control_plane.ports.edge.memory import MemoryEdge
 from control_plane.ports.keyring.memory import MemoryKeyring
 from control_plane.tenancy import actions as tenancy
@@ -27,8 +30,10 @@ from control_plane.tenancy import steps as tenancy_steps
 from control_plane.tenancy.rules import RegionKind
 from tests.api import Api, User, a_person, an_agency, an_api
 from tests.offer import a_blueprint, a_wish
-from tests.plays import configuring
+from tests.plays import plays_on
 
+KINDS = ("static-site", "python-app", "postgres-database")
+IMAGES = (STATIC_SITE, *(Image(kind, f"sha256:{kind:0>64}") for kind in KINDS[1:]))
 FLOWS = (tenancy_steps.REGION_FLOW, tenancy_steps.TENANT_FLOW, steps.EDGE_FLOW, steps.FLOW)
 
 
@@ -59,9 +64,16 @@ class Centre:
         with self.api.db.read() as session:
             return session.get_one(Hosting, hosting_id)
 
-    def request(self) -> tuple[str, str]:
+    def step(self, hosting_id: str) -> None:
+        """Let one step of a hosting's life run, if it is due."""
+        with self.api.db.read() as session:
+            life = lives.find_life(session, LIFE.kind, hosting_id)
+        assert life is not None
+        self.engine.run_step(life.id)
+
+    def request(self, **wish: Any) -> tuple[str, str]:
         """Submit a request; return its id and the hosting's."""
-        answer = self.owner.post("/v1/requests", a_wish())
+        answer = self.owner.post("/v1/requests", a_wish(**wish))
         assert answer.status_code == 202, answer.text
         request_id: str = answer.json()["id"]
         with self.api.db.read() as session:
@@ -74,9 +86,9 @@ class Centre:
         )
         assert answer.status_code == 200, answer.text
 
-    def active(self) -> Hosting:
+    def active(self, **wish: Any) -> Hosting:
         """Give a hosting that was asked for, approved, and seen through the edge."""
-        request_id, hosting_id = self.request()
+        request_id, hosting_id = self.request(**wish)
         self.approve(request_id)
         for seconds in (0, 2, 5, 10):
             self.settle(timedelta(seconds=seconds))
@@ -117,17 +129,18 @@ class Centre:
 @contextmanager
 def a_centre(db: Database) -> Iterator[Centre]:
     """Build a data centre around an empty database, with one agency and an operator."""
-    cloud, blobs = MemoryCloud(), MemoryBlobs()
+    cloud, blobs = MemoryCloud(IMAGES), MemoryBlobs()
     edge = MemoryEdge(lambda address, _port, path: cloud.serve(address, path))
     with an_api(db, blobs=blobs) as api:
         agency = an_agency(db)
-        a_blueprint(db)
+        for kind in KINDS:
+            a_blueprint(db, kind)
         with db.begin() as session:
             region = tenancy.ensure_region(session, "local", RegionKind.MEMORY)
             ledger_actions.ensure_log(session, "edubba.localhost/ledger")
             steps.ensure_edge_life(session)
         keyring = MemoryKeyring("edubba.localhost")
-        automation = MemoryAutomation({"hosting_static_site": configuring(cloud)})
+        automation = MemoryAutomation(plays_on(cloud))
         ports = Ports({region.id: cloud}, edge, blobs, keyring, automation)
         engine = Engine(db, ports, Registry(FLOWS), "test")
         people = a_person(api, Role.OWNER, agency), a_person(api, Role.OPERATOR)

@@ -15,9 +15,9 @@ from control_plane.tenancy.rules import RegionKind
 IMAGE = f"sha256:{'1' * 64}"
 
 
-def a_blueprint(db: Database) -> BlueprintVersion:
-    """Register the real static site."""
-    blueprint = blueprints.read_folder(tenants_dir() / "blueprints" / "static-site")
+def a_blueprint(db: Database, kind: str = "static-site") -> BlueprintVersion:
+    """Register a real blueprint."""
+    blueprint = blueprints.read_folder(tenants_dir() / "blueprints" / kind)
     with db.begin() as session:
         return blueprints.register(session, SYSTEM, blueprint)
 

@@ -10,6 +10,15 @@ REFUSED = "the play refuses"  # what it says where there is a setting REFUSED
 HANGS = "HANGS"  # the name of a setting with which it never ends
 
 
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nnobody's\n-----END CERTIFICATE-----\n"
+KINDS = ("hosting_static_site", "hosting_python_app", "hosting_postgres_database")
+
+
+def plays_on(cloud: MemoryCloud) -> dict[str, Play]:
+    """Return a play of each kind of hosting."""
+    return dict.fromkeys(KINDS, configuring(cloud))
+
+
 def configuring(cloud: MemoryCloud) -> Play:
     """Return a play that writes its variables and its secrets' names into the server."""
 
@@ -19,7 +28,8 @@ def configuring(cloud: MemoryCloud) -> Play:
             return Played(failure=f"{REFUSED} {environment['REFUSED']}")
         if HANGS in environment:
             return None
-        wish = json.dumps([spec.variables, sorted(environment)], sort_keys=True)
+        users, told = spec.secrets["users"], spec.secrets["certificates"]
+        wish = json.dumps([spec.variables, environment, users, told], sort_keys=True)
         changes = []
 
         def configure(server: Server) -> None:
@@ -31,6 +41,7 @@ def configuring(cloud: MemoryCloud) -> Play:
             if not cloud.may_command(access.server_id, spec.run_id, access.secrets["ticket"]):
                 return Played(failure="there is no way into the server")
             cloud.sabotage(access.server_id, configure)
-        return Played([("Configure", change) for change in changes], {"services": ["web"]})
+        declared = {"services": ["web"], "database": "app", "certificate": CERTIFICATE}
+        return Played([("Configure", change) for change in changes], declared)
 
     return play

@@ -49,6 +49,9 @@ COMMANDS = {
     "deploy": Entry("deploy", "deploy", "Upload a folder and put it live."),
     "deployment": Entry("deployments", "group", "What was deployed to a hosting: list, show."),
     "setting": Entry("settings", "group", "An application's variables: list, set, unset."),
+    "attachment": Entry(
+        "attachments", "group", "Which application reaches which database: create, list, end."
+    ),
     "run": Entry("runs", "group", "How a server was configured: list, show."),
     "rollback": Entry("deployments", "rollback", "Go back to a deployment that was live."),
     "plan": Entry("wishes", "plan", "Say what a tenant.yml would ask for."),

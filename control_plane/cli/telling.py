@@ -36,6 +36,7 @@ FINISHED = {  # by the step that is over
     "destroy": "What was kept is destroyed",
 }
 EVENTS = {  # by what happened, or what a step waits for
+    "attachment_unreachable": "Waiting until what it is attached to can be reached",
     "configuration_failed": "Configuring the server failed and is tried again",
     "database_unavailable": "Waiting for the database",
     "deadline_passed": "This takes longer than it should",

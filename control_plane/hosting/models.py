@@ -6,7 +6,14 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from control_plane.hosting.rules import Answer, HostingStatus, RequestKind, RequestStatus
+from control_plane.hosting.rules import (
+    Answer,
+    AttachmentStatus,
+    HostingStatus,
+    RequestKind,
+    RequestStatus,
+    attachment_status,
+)
 from control_plane.kit.columns import id_column, json_column, moment, one_of, ref
 
 _PRESENT = text("status not in ('cancelled', 'ended', 'purged')")
@@ -78,6 +85,40 @@ class Setting(SQLModel, table=True):
     size: int  # bytes of the value, also of a secret one
     changed_at: datetime = moment()
     changed_by: str = Field(max_length=64)
+
+
+class Attachment(SQLModel, table=True):
+    """What one hosting may reach of another of its tenant: one port, as one user."""
+
+    __tablename__ = "attachment"
+
+    id: str = id_column()
+    agency_id: str = ref("agency.id")
+    tenant_id: str = ref("tenant.id")
+    hosting_id: str = ref("hosting.id")  # whose application connects
+    target_id: str = ref("hosting.id")
+    variable: str = Field(max_length=64)  # the application finds the address in it
+    port: int
+    user: str = Field(max_length=40)
+    ciphertext: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    key_id: str | None = Field(default=None, max_length=24)
+    version: int | None = None
+    address: str | None = Field(default=None, max_length=45)
+    has_way: bool = False  # what opens its port may be there
+    target_knows: bool = False  # its server has the user
+    client_knows: bool = False  # its server has the address and the way there
+    created_at: datetime = moment()
+    created_by: str = Field(max_length=64)
+    detached_at: datetime | None = moment(nullable=True)  # the wish; `status` says whether it is so
+
+    @property
+    def status(self) -> AttachmentStatus:
+        """Where it is, by what the two sides know."""
+        return attachment_status(
+            is_wished=self.detached_at is None,
+            target_knows=self.target_knows,
+            client_knows=self.client_knows,
+        )
 
 
 class RecipientKey(SQLModel, table=True):

@@ -18,6 +18,8 @@ WORKER_ONLY = (
     "region_image",
     "edge_state",
     "recipient_key",
+    "run",
+    "run_event",
 )
 
 

@@ -29,6 +29,14 @@ def find_latest(session: Session, hosting_id: str) -> Run | None:
     return session.exec(query.order_by(col(Run.id).desc()).limit(1)).first()
 
 
+def find_latest_success(session: Session, hosting_id: str) -> Run | None:
+    """Return the newest run of a hosting that succeeded."""
+    query = select(Run).where(
+        col(Run.hosting_id) == hosting_id, col(Run.status) == RunState.SUCCEEDED
+    )
+    return session.exec(query.order_by(col(Run.id).desc()).limit(1)).first()
+
+
 def count_failures(session: Session, hosting_id: str, wish_digest: str) -> int:
     """Return how often in a row the newest runs of a hosting failed at the same wish."""
     query = select(func.max(Run.id)).where(

@@ -20,7 +20,7 @@ from control_plane.ports.cloud.memory import STATIC_SITE, MemoryCloud, Server
 from control_plane.ports.cloud.port import Image
 from control_plane.ports.edge.memory import MemoryEdge
 from control_plane.ports.keyring.memory import MemoryKeyring
-from tests.plays import configuring
+from tests.plays import plays_on
 
 NEWER_IMAGE = Image("static-site", "sha256:" + sha256(b"a newer one").hexdigest())
 ZONE = "edubba.localhost"
@@ -39,7 +39,7 @@ class World:
     automation: MemoryAutomation = field(init=False)
 
     def __post_init__(self) -> None:
-        self.automation = MemoryAutomation({"hosting_static_site": configuring(self.cloud)})
+        self.automation = MemoryAutomation(plays_on(self.cloud))
         self.edge = MemoryEdge(lambda address, _port, path: self.cloud.serve(address, path))
 
     def ports(self, region_id: str) -> Ports:

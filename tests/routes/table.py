@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from control_plane.engine.lives import find_life, pause_engine
-from control_plane.hosting.models import Hosting, Plan, Request
+from control_plane.hosting.models import Attachment, Hosting, Plan, Request
 from control_plane.hosting.rules import LIFE, HostingStatus, RequestStatus
 from control_plane.hostnames import actions as hostnames
 from control_plane.identity.actions import TokenWish
@@ -27,7 +27,7 @@ from control_plane.runs.actions import RunWish, begin_run
 from control_plane.tenancy import actions as tenancy
 from control_plane.tenancy.models import Agency
 from tests.api import PLENTY, PLENTY_MICROS, Api, User, a_person, as_user
-from tests.offer import a_wish
+from tests.offer import a_blueprint, a_wish
 from tests.world import a_hosting_row, a_stopped_life, takes_settings
 
 CENTRE = "operator auditor"
@@ -178,6 +178,38 @@ def _a_deployment(place: Place) -> str:
     return str(made.json()["id"])
 
 
+def _a_database_for_an_application(place: Place) -> Any:
+    """Make the hosting an application in service, and a database beside it."""
+    database = a_hosting_row(place.api.db, place.agency)
+    kinds = {place.filled["reference"]: "python-app", database.id: "postgres-database"}
+    versions = {kind: a_blueprint(place.api.db, kind).id for kind in kinds.values()}
+    with place.api.db.begin() as session:
+        for hosting_id, kind in kinds.items():
+            hosting = session.get_one(Hosting, hosting_id)
+            hosting.status, hosting.blueprint_version_id = HostingStatus.ACTIVE, versions[kind]
+            session.add(hosting)
+    return {"target": database.id}
+
+
+def _an_attachment(place: Place) -> str:
+    client, target = (a_hosting_row(place.api.db, place.agency) for _ in range(2))
+    row = Attachment(
+        id=new_id("att"),
+        agency_id=place.agency.id,
+        tenant_id=client.tenant_id,
+        hosting_id=client.id,
+        target_id=target.id,
+        variable="DATABASE_URL",
+        port=5432,
+        user="app_x",
+        created_at=clock.now(),
+        created_by=SYSTEM,
+    )
+    with place.api.db.begin() as session:
+        session.add(row)
+        return row.id
+
+
 def _a_run(place: Place) -> str:
     hosting = a_hosting_row(place.api.db, place.agency)
     wish = RunWish(new_id("run"), hosting.agency_id, hosting.id, "hosting_static_site", "0" * 64)
@@ -204,6 +236,7 @@ FILLERS: dict[str, Callable[[Place], str]] = {
     "slug": lambda place: place.agency.slug,
     "token_id": _a_token,
     "run_id": _a_run,
+    "attachment_id": _an_attachment,
     "person_id": _a_member,
     "role": lambda _place: "viewer",
     "life_id": _a_stopped_life,
@@ -326,6 +359,11 @@ TABLE: dict[str, Access] = {
     "GET /v1/deployments/{deployment_id}": Access(EVERYBODY, CENTRE),
     "GET /v1/hostings/{reference}/runs": Access(EVERYBODY, CENTRE),
     "GET /v1/runs/{run_id}": Access(EVERYBODY, CENTRE),
+    "POST /v1/hostings/{reference}/attachments": Access(
+        "developer owner", "", body=_a_database_for_an_application
+    ),
+    "GET /v1/hostings/{reference}/attachments": Access(EVERYBODY, CENTRE),
+    "DELETE /v1/attachments/{attachment_id}": Access("developer owner", ""),
     "POST /v1/wishes/plan": Access("developer owner", "", body=_wishes, is_read_only=True),
     "POST /v1/wishes/apply": Access("developer owner", "", body=_wishes),
     # operations

@@ -3,6 +3,7 @@
 from control_plane.blueprints.rules.blueprint import (
     INPUT_PATTERN,
     NAME_PATTERN,
+    Attachable,
     Blueprint,
     InputField,
     PriceLine,
@@ -26,6 +27,7 @@ from control_plane.blueprints.rules.problems import (
 __all__ = [
     "INPUT_PATTERN",
     "NAME_PATTERN",
+    "Attachable",
     "Blueprint",
     "BlueprintUnknown",
     "InputField",

@@ -42,6 +42,14 @@ def _compiles(pattern: str) -> str:
     return pattern
 
 
+def _is_fillable(text: str) -> str:
+    names = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+    unknown = names - {"user", "password", "address", "port", "database", "certificate"}
+    if unknown:
+        raise ValueError(f"nothing is known of {', '.join(sorted(unknown))}")
+    return text
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
@@ -161,6 +169,17 @@ class Wheels(_Part):
         return platforms
 
 
+class Attachable(_Part):
+    """What applications of the same tenant may be attached to.
+
+    `url` is filled with user, password, address, port, database and certificate (a file's path).
+    """
+
+    variable: str = Field(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")
+    port: int = Field(ge=1, le=65535)
+    url: Annotated[str, AfterValidator(_is_fillable)] = Field(max_length=300)
+
+
 class Blueprint(_Part):
     """A kind of hosting: what is in a version, and so in its digest, but for the prices."""
 
@@ -174,6 +193,7 @@ class Blueprint(_Part):
     health: Health = Health()
     takes_settings: bool = False  # whether its agency sets environment variables
     is_offered: bool = Field(default=True, exclude=True)  # one that isn't finished can't be had
+    attachable: Attachable | None = None
     wheels: Wheels | None = None  # `edubba deploy` adds them to a release
     alerts: list[str] = []  # the alerts of monitoring/ that tell of its hostings
     placeholder: dict[str, str] = {}

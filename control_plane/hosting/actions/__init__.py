@@ -1,5 +1,15 @@
 """What is done with requests and hostings: one verb, one function."""
 
+from control_plane.hosting.actions.attaching import (
+    Delivered,
+    attach,
+    credential_context,
+    detach,
+    note_addresses,
+    note_delivered,
+    note_ways,
+    set_credential,
+)
 from control_plane.hosting.actions.changing import submit_change, submit_restore
 from control_plane.hosting.actions.deciding import approve, reject, withdraw
 from control_plane.hosting.actions.deploying import (
@@ -43,6 +53,7 @@ from control_plane.hosting.actions.wishing import Granted, apply_wishes, plan_wi
 
 __all__ = [
     "Configured",
+    "Delivered",
     "DeployWish",
     "Granted",
     "Proposal",
@@ -52,19 +63,25 @@ __all__ = [
     "abandon",
     "apply_wishes",
     "approve",
+    "attach",
     "begin_building",
     "begin_change",
     "begin_ending",
     "change_settings",
+    "credential_context",
     "deploy",
+    "detach",
     "installed_policy",
     "mark_active",
     "mark_ended",
     "mark_failed",
     "mark_purged",
     "mark_suspended",
+    "note_addresses",
     "note_configured",
+    "note_delivered",
     "note_observed",
+    "note_ways",
     "plan_wishes",
     "propose",
     "publish_recipient",
@@ -76,6 +93,7 @@ __all__ = [
     "return_to_live",
     "roll_back",
     "secret_context",
+    "set_credential",
     "submit_change",
     "submit_create",
     "submit_end",

@@ -12,6 +12,7 @@ from sqlmodel import Session
 from control_plane.engine import lives
 from control_plane.engine.models import LifeState
 from control_plane.hosting import queries
+from control_plane.hosting.actions.attaching import detach_all, leave_attachments
 from control_plane.hosting.actions.fulfilling import abandon_request, fulfil
 from control_plane.hosting.actions.recording import set_hosting_status, set_request_status
 from control_plane.hosting.models import Hosting, Request
@@ -161,6 +162,7 @@ def begin_ending(session: Session, actor_id: str, hosting_id: str) -> None:
     for kind in set(RequestKind) - {RequestKind.END}:
         abandon_request(session, actor_id, hosting_id, kind)
     cancel_unfinished(session, actor_id, hosting_id)
+    detach_all(session, actor_id, hosting_id)
     if hosting.status != _H.ENDING:
         set_hosting_status(session, actor_id, hosting, _H.ENDING)
 
@@ -179,6 +181,7 @@ def mark_ended(session: Session, actor_id: str, hosting_id: str) -> None:
     )
     tenancy.release_reservation(session, hosting_id, actor_id=actor_id)
     hostnames.release(session, actor_id, hosting_id)
+    leave_attachments(session, actor_id, hosting_id)
     if request is not None and request.status == _R.APPROVED:
         set_request_status(session, actor_id, request, _R.FULFILLED)
 

@@ -1,6 +1,14 @@
 """The doors to requests, hostings, declared wishes, deployments and runs."""
 
-from control_plane.hosting.api import deployments, hostings, requests, runs, settings, wishes
+from control_plane.hosting.api import (
+    attachments,
+    deployments,
+    hostings,
+    requests,
+    runs,
+    settings,
+    wishes,
+)
 
 ROUTERS = (
     requests.router,
@@ -8,6 +16,7 @@ ROUTERS = (
     settings.router,
     wishes.router,
     deployments.router,
+    attachments.router,
     runs.router,
 )
 __all__ = ["ROUTERS"]

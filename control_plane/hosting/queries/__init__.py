@@ -1,5 +1,12 @@
 """Every SELECT on hostings, requests, plans and decisions."""
 
+from control_plane.hosting.queries.attachments import (
+    AttachmentView,
+    find_attachment,
+    find_wished_attachment,
+    list_unfinished_attachments,
+    view_attachments,
+)
 from control_plane.hosting.queries.plans import (
     find_approved_change,
     find_changed_plan,
@@ -39,11 +46,13 @@ from control_plane.hosting.queries.views import (
 )
 
 __all__ = [
+    "AttachmentView",
     "Filters",
     "HostingView",
     "RequestView",
     "count_probe_failures",
     "find_approved_change",
+    "find_attachment",
     "find_changed_plan",
     "find_end_request",
     "find_hosting",
@@ -52,6 +61,7 @@ __all__ = [
     "find_open_request",
     "find_present",
     "find_recipient",
+    "find_wished_attachment",
     "get_create_request",
     "get_hosting",
     "get_hosting_for",
@@ -65,10 +75,12 @@ __all__ = [
     "list_present",
     "list_requests",
     "list_settings",
+    "list_unfinished_attachments",
     "lock_request",
     "making_now",
     "making_of",
     "placement_of",
+    "view_attachments",
     "view_hostings",
     "view_requests",
 ]

@@ -1,5 +1,6 @@
 """What goes in and out of hosting over HTTP."""
 
+from control_plane.hosting.schemas.attachments import AttachmentIn, AttachmentOut
 from control_plane.hosting.schemas.hostings import (
     ChangeIn,
     EndIn,
@@ -33,6 +34,8 @@ from control_plane.hosting.schemas.wishes import (
 
 __all__ = [
     "ApproveIn",
+    "AttachmentIn",
+    "AttachmentOut",
     "ChangeIn",
     "CostOut",
     "DecisionOut",

@@ -5,6 +5,7 @@ so a worker that dies anywhere here goes on with the same run, and a runner that
 one necessary, which is another row.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 
@@ -14,6 +15,7 @@ from control_plane.engine.outcome import Again, Go, Outcome
 from control_plane.engine.registry import Ctx
 from control_plane.hosting import actions, queries
 from control_plane.hosting.actions import secret_context
+from control_plane.hosting.steps import attached
 from control_plane.hosting.steps.facts import Facts, actor_of, cloud_of, load_facts
 from control_plane.kit import clock
 from control_plane.kit.ids import new_id
@@ -33,6 +35,9 @@ REST = timedelta(milliseconds=500)  # after a look at one of which there was not
 def configure(ctx: Ctx) -> Outcome:
     """Find out whether the server is as it is wished for inside; where it isn't, wish for a run."""
     facts = load_facts(ctx)
+    fresh = attached.new_credentials(ctx, facts)
+    if fresh:
+        return Go("configure", writes=partial(actions.set_credential, sealed=fresh))
     if _is_configured(ctx, facts):
         return Go("begin")
     latest = ctx.load(partial(run_rows.find_latest, hosting_id=facts.hosting.id))
@@ -49,7 +54,7 @@ def configure(ctx: Ctx) -> Outcome:
         playbook=facts.play.name,
         wish_digest=facts.play.digest,
     )
-    return Go("play", writes=partial(runs.begin_run, actor_id=actor_of(ctx), wish=wish))
+    return Go("play", writes=partial(_write_begun, ctx, facts, wish))
 
 
 def play(ctx: Ctx) -> Outcome:
@@ -62,17 +67,22 @@ def play(ctx: Ctx) -> Outcome:
         put_away(ctx, facts, run)
         writes = partial(runs.cancel_run, actor_id=actor_of(ctx), run_id=run.id)
         return Go("configure", writes=writes)
+    delivery = attached.prepare(ctx, facts)
     access = cloud_of(ctx, facts).open_run(facts.hosting.id, run.id, LASTS, ctx.fence)
     spec = RunSpec(
         run_id=run.id,
         playbook=run.playbook,
         servers=[access],
         variables=facts.play.variables,
-        secrets={"environment": _environment(ctx, facts)},
+        secrets={
+            "environment": _environment(ctx, facts) | delivery.environment,
+            "users": delivery.users,
+            "certificates": delivery.certificates,
+        },
         timeout=TIMEOUT,
     )
     ctx.ports.automation.start(spec, ctx.fence)
-    return Go("follow", writes=partial(runs.mark_taken, run_id=run.id))
+    return Go("follow", writes=partial(_write_taken, run.id, delivery.addresses))
 
 
 def follow(ctx: Ctx) -> Outcome:
@@ -89,10 +99,14 @@ def follow(ctx: Ctx) -> Outcome:
     cloud = cloud_of(ctx, facts)
     cloud.close_run(run.id, ctx.fence)
     if seen.state != RunState.SUCCEEDED:
-        return Go("forget", writes=partial(_write_over, ctx, seen, None))
+        return Go("forget", writes=partial(runs.finish_run, actor_id=actor_of(ctx), fact=seen))
     found = cloud.inspect_server(facts.hosting.id).digest
     configured = actions.Configured(facts.hosting.id, run.wish_digest, found)
-    return Go("forget", writes=partial(_write_over, ctx, seen, configured))
+    delivered = None  # unless nothing was wished otherwise meanwhile
+    if facts.play.digest == run.wish_digest:
+        attached.shut_ways(ctx, facts)
+        delivered = attached.delivered_by(facts)
+    return Go("forget", writes=partial(_write_done, ctx, seen, configured, delivered))
 
 
 def forget(ctx: Ctx) -> Outcome:
@@ -116,7 +130,8 @@ def list_drift(ctx: Ctx, facts: Facts) -> list[str]:
     """Say in one word each what in the running server is not as its last run left it."""
     found = cloud_of(ctx, facts).inspect_server(facts.hosting.id)
     changed = [] if found.digest == facts.hosting.configured_as else ["configuration_changed"]
-    return [*changed, *(f"service_down:{name}" for name in found.down)]
+    down = [f"service_down:{name}" for name in found.down]
+    return [*changed, *down, *attached.list_broken_ways(ctx, facts)]
 
 
 def _is_configured(ctx: Ctx, facts: Facts) -> bool:
@@ -146,9 +161,24 @@ def _environment(ctx: Ctx, facts: Facts) -> dict[str, str]:
     return found
 
 
-def _write_over(
-    ctx: Ctx, seen: RunFact, configured: actions.Configured | None, session: Session
+def _write_begun(ctx: Ctx, facts: Facts, wish: runs.RunWish, session: Session) -> None:
+    runs.begin_run(session, actor_of(ctx), wish)
+    actions.note_ways(session, [row.id for row in facts.ways])
+
+
+def _write_taken(run_id: str, addresses: Mapping[str, str], session: Session) -> None:
+    runs.mark_taken(session, run_id)
+    actions.note_addresses(session, addresses)
+
+
+def _write_done(
+    ctx: Ctx,
+    seen: RunFact,
+    configured: actions.Configured,
+    delivered: actions.Delivered | None,
+    session: Session,
 ) -> None:
     runs.finish_run(session, actor_of(ctx), seen)
-    if configured is not None:
-        actions.note_configured(session, configured)
+    actions.note_configured(session, configured)
+    if delivered is not None:
+        actions.note_delivered(session, actor_of(ctx), delivered)

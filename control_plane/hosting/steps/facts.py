@@ -13,8 +13,8 @@ from control_plane.blueprints import queries as blueprints
 from control_plane.blueprints.rules import Blueprint, check_path, render_placeholder
 from control_plane.engine.registry import Ctx
 from control_plane.hosting import queries
-from control_plane.hosting.models import Hosting, Setting
-from control_plane.hosting.steps.plays import Play, mark_of, new_play
+from control_plane.hosting.models import Attachment, Hosting, Setting
+from control_plane.hosting.steps.plays import Play, mark_of, marks_of, new_play
 from control_plane.hostnames import queries as hostnames
 from control_plane.ledger.rules import life_actor
 from control_plane.ports.cloud.port import Cloud, ReleaseFile, ReleaseSpec, ServerSpec
@@ -39,20 +39,46 @@ class Facts:
     hostname: str
     allocation: Allocation | None
     settings: Sequence[Setting] = ()
+    attachments: Sequence[Attachment] = ()
+
+    @property
+    def users(self) -> list[Attachment]:
+        """What is to be able to log in here."""
+        mine = [one for one in self.attachments if one.target_id == self.hosting.id]
+        return [one for one in mine if one.detached_at is None]
+
+    @property
+    def ways(self) -> list[Attachment]:
+        """What the application here is to reach, where its user is known already."""
+        mine = [one for one in self.attachments if one.hosting_id == self.hosting.id]
+        return [one for one in mine if one.detached_at is None and one.target_knows]
 
     @cached_property
     def play(self) -> Play:
         """The run of a playbook that makes the server's inside as it is wished for."""
         one, size = self.hosting, self.blueprint.size(self.hosting.size)
-        variables = {"hosting_inputs": dict(one.inputs), "hosting_size": asdict(size.limits)}
-        return new_play(
-            self.blueprint.name, variables, one.image_digest, map(mark_of, self.settings)
-        )
+        variables = {
+            "hosting_inputs": dict(one.inputs),
+            "hosting_size": asdict(size.limits),
+            "hosting_hostname": self.hostname,
+        }
+        marks = [*map(mark_of, self.settings), *marks_of(self.users, self.ways)]
+        return new_play(self.blueprint.name, variables, one.image_digest, marks)
 
     @property
     def is_wish_configured(self) -> bool:
-        """Whether the last run that succeeded was of what is wished for now."""
-        return self.hosting.configured_wish == self.play.digest
+        """Whether the last run that succeeded was of what is wished for now, ends included."""
+        return self.hosting.configured_wish == self.play.digest and not self._is_forgetting
+
+    @property
+    def _is_forgetting(self) -> bool:
+        """Whether something that is detached is known here still."""
+        one = self.hosting.id
+        return any(
+            row.client_knows or row.has_way if row.hosting_id == one else row.target_knows
+            for row in self.attachments
+            if row.detached_at is not None
+        )
 
     @property
     def address(self) -> IPv4Address:
@@ -158,6 +184,7 @@ def _load_facts(session: Session, hosting_id: str) -> Facts:
         hostname=name.name if name is not None else "",
         allocation=tenancy.find_allocation(session, hosting_id),
         settings=queries.list_settings(session, hosting_id),
+        attachments=queries.list_unfinished_attachments(session, hosting_id),
     )
 
 

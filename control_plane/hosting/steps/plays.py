@@ -7,7 +7,7 @@ from typing import Any
 
 import rfc8785
 
-from control_plane.hosting.models import Setting
+from control_plane.hosting.models import Attachment, Setting
 from control_plane.kit.errors import Refused
 from control_plane.kit.installed import play_digest
 
@@ -34,6 +34,11 @@ def new_play(
         raise Refused("playbook_missing", playbook=name)
     wish: list[Any] = [name, playbook, dict(variables), image, list(marks)]
     return Play(name, variables, hashlib.sha256(rfc8785.dumps(wish)).hexdigest())
+
+
+def marks_of(users: Iterable[Attachment], ways: Iterable[Attachment]) -> list[str]:
+    """Return what is another once attachments are, from others and to others."""
+    return [f"user {row.id}" for row in users] + [f"way {row.id}" for row in ways]
 
 
 def mark_of(setting: Setting) -> str:

@@ -26,6 +26,12 @@ ROOT_CAPABILITIES = (
 SYSCTLS = {
     "net.ipv4.ip_unprivileged_port_start": "0",
     "net.ipv4.ip_forward": "0",
+    "net.ipv4.conf.default.forwarding": "0",
+    "net.ipv4.conf.all.rp_filter": "1",
+    "net.ipv4.conf.default.rp_filter": "1",
+    "net.ipv4.conf.all.arp_ignore": "1",  # a link's end answers for its own address only
+    "net.ipv4.conf.all.accept_redirects": "0",
+    "net.ipv4.conf.all.accept_source_route": "0",
     "net.ipv6.conf.all.disable_ipv6": "1",
     "net.ipv6.conf.default.disable_ipv6": "1",
 }

@@ -17,10 +17,12 @@ IDS = {
         "agency": "agy",
         "life": "[a-z]{3}",
         "run": "run",
+        "wire": "att",
     }.items()
 }
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 NETWORK = IPv4Network("100.64.0.0/10")  # RFC 6598: never an agency's own addresses
+WIRES = IPv4Network("100.96.0.0/16")  # of the same range, where no server's serial leads
 UID_STEP = 0x10000
 UID_SKIPPED = 16  # the host's own users, and those of people, live below
 SERIAL_MAX = 0xFFFF - UID_SKIPPED - 1  # the last range of uids ends below 2**32
@@ -141,6 +143,35 @@ def server(request: Mapping[str, Any]) -> Server:
     if text(spec, "address", 15) != str(wish.address):
         raise _refuse("address")
     return wish
+
+
+@dataclass(frozen=True, slots=True)
+class WireWish:
+    """The way from one server to one port of another of the same tenant."""
+
+    wire_id: str
+    tenant_id: str
+    from_server: str
+    to_server: str
+    port: int
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The server that asks, and the one that answers."""
+        return self.from_server, self.to_server
+
+
+def wire(request: Mapping[str, Any]) -> WireWish:
+    """Read a wire's specification."""
+    spec = mapping(request, "spec")
+    only(spec, "wire_id", "tenant_id", "from_server", "to_server", "port")
+    return WireWish(
+        wire_id=identity(spec, "wire_id", "wire"),
+        tenant_id=identity(spec, "tenant_id", "tenant"),
+        from_server=identity(spec, "from_server", "server"),
+        to_server=identity(spec, "to_server", "server"),
+        port=number(spec, "port", 1, 65535),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Remove everything of one instance: `python3 -IS <prefix>/control_plane/locald/clean.py`.
 
-Ends the daemon, its containers, mounts, loop devices, cgroups and the edge's namespace. What was
-remembered stays, and `ensure_server` brings it back, unless `--data` (tenants, servers and their
-disks) or `--images` is given. Run again, it finds nothing.
+Ends the daemon, its containers (wires between them go with their networks), mounts, loop devices,
+cgroups and the edge's namespace. What was remembered stays, and `ensure_server` and `ensure_wire`
+bring it back, unless `--data` (tenants, wires, servers and their disks) or `--images` is given. Run
+again, it finds nothing.
 """
 
 import argparse
@@ -76,6 +77,7 @@ def clean(names: Names, *, data: bool = False, images: bool = False) -> None:
 def _remove_files(names: Names, *, data: bool, images: bool) -> None:
     gone = [names.runc_root, names.run_dir / "servers", names.exec_dir]
     gone += [names.servers_dir, names.tenants_dir, names.fences_dir] if data else []
+    gone += [names.wires_dir] if data else []
     gone += [names.images_dir] if images else []
     for folder in gone:
         if folder.is_dir():
@@ -93,7 +95,9 @@ def main() -> None:
     parser.add_argument("--instance", required=True)
     parser.add_argument("--state", type=Path, help="/var/lib/<instance> unless given")
     parser.add_argument("--run", type=Path, help="/run/<instance> unless given")
-    parser.add_argument("--data", action="store_true", help="also tenants, servers and their disks")
+    parser.add_argument(
+        "--data", action="store_true", help="also tenants, wires, servers and disks"
+    )
     parser.add_argument("--images", action="store_true", help="also prepared images")
     wish = parser.parse_args()
     names = Names.of(wish.instance, wish.state, wish.run)

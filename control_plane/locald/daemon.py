@@ -174,7 +174,7 @@ class Daemon:
                 "final": False,
             }
         took_ms = round((time.monotonic() - began) * 1000)
-        shown = ("server_id", "tenant_id", "run_id", "call")
+        shown = ("server_id", "tenant_id", "run_id", "wire_id", "call")
         facts = {key: str(request[key])[:32] for key in shown if key in request}
         outcome = {key: message[key] for key in ("code", "facts") if key in message}
         log("verb_done", verb=str(request.get("verb"))[:32], took_ms=took_ms, **facts, **outcome)

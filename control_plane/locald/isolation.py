@@ -10,7 +10,8 @@ import json
 import select
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from control_plane.locald.commands import run
 from control_plane.locald.edge_namespace import edge_namespace_path
 from control_plane.locald.names import Names
 from control_plane.locald.namespaces import run_inside
+from control_plane.locald.wire_records import Wire
 
 TIMEOUT_S = 0.7  # a neighbour on the same machine answers in less than a millisecond
 NEIGHBOURS = 8
@@ -32,6 +34,25 @@ class Report:
     controls_passed: bool
     reached: list[str]
     tried: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FarEnd:
+    """An end of a wire in another server: of a wire to or from the probed one, or a foreign one."""
+
+    wire: Wire
+    server: Server
+    inside: Path
+
+    @property
+    def address(self) -> str:
+        """The end's own address."""
+        return str(self.wire.address(self.server.server_id))
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether it is the end with the port that the wire opens."""
+        return self.server.server_id == self.wire.wish.to_server
 
 
 @dataclass(slots=True)
@@ -116,12 +137,42 @@ def _answering(edge: Path, neighbours: Sequence[Target]) -> list[Target]:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One server's probe: its network, and its neighbours where each of them answers."""
+    """One server's probe: its network, its neighbours where each of them answers, and wires."""
 
     names: Names
     spec: Server
     inside: Path
     neighbours: Sequence[Target]
+    far_ends: Sequence[FarEnd]
+
+    def _is_allowed(self, target: Target) -> bool:
+        """Whether a wire of the probed server opens just this."""
+        wanted = (self.spec.server_id, target.address, target.port)
+        return wanted in {
+            (end.wire.wish.from_server, end.address, end.wire.wish.port)
+            for end in self.far_ends
+            if end.is_answering
+        }
+
+    def _far_targets(self, listeners: ExitStack) -> Iterator[Target]:
+        """Open a listener in each server at another end of wires, and name what must be closed."""
+        opened: dict[Path, int] = {}
+        doors = {end.wire.wish.port for end in self.far_ends}
+        for end in self.far_ends:
+            if end.inside not in opened:
+                opened[end.inside] = self._listen_at(end, doors, listeners)
+            name = f"wire {end.wire.wish.wire_id}"
+            yield Target(name, end.address, opened[end.inside])
+            yield Target(name, str(end.server.address), opened[end.inside])
+            if end.is_answering:
+                yield Target(name, end.address, end.wire.wish.port)
+
+    def _listen_at(self, end: FarEnd, doors: set[int], listeners: ExitStack) -> int:
+        """Return a port at which somebody listens now, and that no wire opens."""
+        while True:
+            listener = listeners.enter_context(run_inside(end.inside, _listener))
+            if _port(listener) not in doors:
+                return _port(listener)
 
     def _controls_pass(self) -> bool:
         """Whether the server reaches itself, and the edge reaches the server."""
@@ -133,12 +184,13 @@ class Probe:
     def run(self, targets: Sequence[Target]) -> Report:
         """Try the given targets and all that this machine knows to be forbidden."""
         edge = edge_namespace_path(self.names.instance)
-        with run_inside(edge, _listener) as at_edge, _listener() as at_host:
+        with ExitStack() as far, run_inside(edge, _listener) as at_edge, _listener() as at_host:
             known = [Target("edge", str(self.spec.gateway), _port(at_edge)), _OUTSIDE]
             known += [Target("host", own, _port(at_host)) for own in host_addresses()]
             known += _answering(edge, self.neighbours)
+            known += self._far_targets(far)
             loopback = Target("host loopback", "127.0.0.1", _port(at_host))
-            wished = [*known, loopback, *targets]
+            wished = [one for one in (*known, loopback, *targets) if not self._is_allowed(one)]
             attempts = run_inside(self.inside, lambda: _begin(wished))
             _finish(attempts)
             arrived = _accepted_ports(at_host)

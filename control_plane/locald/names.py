@@ -28,6 +28,11 @@ def link_name(serial: int) -> str:
     return f"v{_base36(serial)}-2"
 
 
+def wire_name(number: int) -> str:
+    """Return the name of both ends of a wire, each inside its server's namespace."""
+    return f"w{_base36(number)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """Where one instance keeps what."""
@@ -59,7 +64,7 @@ class Names:
 
     @property
     def nft_table(self) -> str:
-        """The table of rules inside the edge's namespace."""
+        """The table of rules inside the edge's namespace, and inside servers' that have wires."""
         return self.instance
 
     @property
@@ -96,6 +101,11 @@ class Names:
     def tenants_dir(self) -> Path:
         """What must be remembered of tenants."""
         return self.state_dir / "tenants"
+
+    @property
+    def wires_dir(self) -> Path:
+        """What must be remembered of wires between servers: their ends and their number."""
+        return self.state_dir / "wires"
 
     @property
     def fences_dir(self) -> Path:

@@ -20,17 +20,19 @@ from control_plane.locald.edge_namespace import (
 )
 from control_plane.locald.faults import Refusal, Trouble
 from control_plane.locald.images import Image, get_image, list_images
-from control_plane.locald.isolation import Probe, Report
+from control_plane.locald.isolation import NEIGHBOURS, FarEnd, Probe, Report
 from control_plane.locald.mounts import ensure_overlay, ensure_shifted, is_mounted, unmount
 from control_plane.locald.names import Names
 from control_plane.locald.network import (
+    Network,
     ensure_link,
     is_answering,
     list_link_faults,
     remove_link,
 )
-from control_plane.locald.nft import are_rules_whole, ensure_rules
+from control_plane.locald.nft import edge_rules
 from control_plane.locald.state import Records, write_durably
+from control_plane.locald.wire_records import WireRecords
 
 # While a run commands a server, it may use one whole processor: under a limit of half of one, a run
 # of seven tasks took half as long again.
@@ -62,7 +64,7 @@ class Servers:
     def __init__(self, names: Names, is_commanded: Callable[[str], bool]) -> None:
         self._names, self._is_commanded = names, is_commanded
         self._edge_lock = threading.Lock()
-        self.records = Records(names)
+        self.records, self.wires = Records(names), WireRecords(names)
         self.containers = Containers(names)
 
     def accept(self, spec: Server) -> None:
@@ -85,7 +87,7 @@ class Servers:
             self.stop(spec.server_id)
             found = self._bring_up(spec, image, config)
         self._set_limits(spec)
-        ensure_link(self._names, spec, Path(f"/proc/{found.pid}/ns/net"))
+        ensure_link(self._network(spec, found))
         if found.status == "created":
             self.containers.start(spec.server_id)
         if not is_answering(self._names, spec, image.port, ANSWER_TIMEOUT_S):
@@ -114,7 +116,11 @@ class Servers:
         with self._edge_lock:
             ensure_edge_namespace(self._names.instance)
             end_edge_elsewhere(self._names)
-            ensure_rules(self._names)
+            edge_rules(self._names).ensure()
+
+    def _network(self, spec: Server, found: Container) -> Network:
+        inside = Path(f"/proc/{found.pid}/ns/net")
+        return Network(self._names, spec, inside, self.wires.list_of(spec.server_id))
 
     def _disk_file(self, server_id: str) -> Path:
         return self._names.server_dir(server_id) / "disk.img"
@@ -191,9 +197,9 @@ class Servers:
         reasons += [f"limit_{name}" for name in wrong]
         if "edge_missing" in edge:
             return [*reasons, "link"]
-        if not are_rules_whole(names):
+        if not edge_rules(names).is_whole():
             reasons.append("rules")
-        reasons += list_link_faults(names, spec, Path(f"/proc/{found.pid}/ns/net"))
+        reasons += list_link_faults(self._network(spec, found))
         if "link" not in reasons and not is_answering(names, spec, image.port):
             reasons.append("silent")
         return reasons
@@ -228,4 +234,26 @@ class Servers:
             if other.server_id != server_id and other.image in ports
         ]
         inside = self.containers.network_namespace(server_id)
-        return Probe(self._names, spec, inside, neighbours).run(targets)
+        return Probe(self._names, spec, inside, neighbours, self._far_ends(spec)).run(targets)
+
+    def _far_ends(self, spec: Server) -> list[FarEnd]:
+        """Return the ends of wires in other running servers: all of its own, some foreign ones.
+
+        Of the foreign ones, first those that end where one of its own does.
+        """
+        mine = self.wires.list_of(spec.server_id)
+        near = {server_id for wire in mine for server_id in wire.wish.ends}
+        foreign = [wire for wire in self.wires.list_all() if wire not in mine]
+        foreign.sort(key=lambda wire: near.isdisjoint(wire.wish.ends))
+        wires = [*mine, *foreign[:NEIGHBOURS]]
+        far = {server_id for wire in wires for server_id in wire.wish.ends} - {spec.server_id}
+        running = {server_id: self._find_running(server_id) for server_id in sorted(far)}
+        ends = [(wire, running.get(server_id)) for wire in wires for server_id in wire.wish.ends]
+        return [FarEnd(wire, *found) for wire, found in ends if found]
+
+    def _find_running(self, server_id: str) -> tuple[Server, Path] | None:
+        """Return a running server and its network."""
+        spec, found = self.records.find_server(server_id), self.containers.find(server_id)
+        if spec is None or found is None or found.status != RUNNING:
+            return None
+        return spec, Path(f"/proc/{found.pid}/ns/net")

@@ -14,6 +14,7 @@ from control_plane.locald.names import Names
 from control_plane.locald.runs import Runs, Ticket
 from control_plane.locald.servers import Servers
 from control_plane.locald.state import Fences, Locks
+from control_plane.locald.wires import Wires
 
 Request = Mapping[str, Any]
 RECEIVER = "/usr/lib/edubba/receive"
@@ -23,6 +24,8 @@ ARGUMENTS_MAX, ARGUMENT_MAX = 64, 4096
 RUN_MAX_S = 2 * 3600
 RUN_COMMAND_MAX = 32_768  # characters of a shell's command line; longer things come on the pipe
 RUN_VERB = "exec_run"
+# Of the lock on all wires: it may be taken while a server's is held, never the other way round.
+_WIRES = "wires"
 _LOOKING = frozenset({"missing", "check", "probe", "inspect"})
 _CHANGING = frozenset({"put", "assemble", "switch", "prune"})
 
@@ -36,6 +39,7 @@ class Verbs:
         self._locks = Locks()
         self._runs = Runs(self._fences)
         self._servers = Servers(names, self._runs.is_commanded)
+        self._wires = Wires(names, self._servers)
         self._records = self._servers.records
         self._execution = Execution(names, self._servers.containers)
         self._verbs: dict[str, Callable[[Request, list[int]], Any]] = {
@@ -46,6 +50,9 @@ class Verbs:
             "observe_server": self._observe_server,
             "stop_server": self._stop_server,
             "destroy_server": self._destroy_server,
+            "ensure_wire": self._ensure_wire,
+            "observe_wire": self._observe_wire,
+            "remove_wire": self._remove_wire,
             "list_objects": self._list_objects,
             "list_images": self._list_images,
             "probe": self._probe,
@@ -132,12 +139,32 @@ class Verbs:
         server = checks.identity(request, "server_id", "server")
         with self._fenced(request, server):
             self._servers.stop(server)
+            with self._locks.held(_WIRES):
+                self._wires.drop_of(server)
 
     def _destroy_server(self, request: Request, _: list[int]) -> None:
         checks.only(request, "server_id", "fence")
         server = checks.identity(request, "server_id", "server")
         with self._fenced(request, server):
             self._servers.destroy(server)
+            with self._locks.held(_WIRES):
+                self._wires.remove_of(server)
+
+    def _ensure_wire(self, request: Request, _: list[int]) -> dict[str, Any]:
+        checks.only(request, "spec", "fence")
+        wish = checks.wire(request)
+        with self._fenced(request, _WIRES):
+            return asdict(self._wires.ensure(wish))
+
+    def _observe_wire(self, request: Request, _: list[int]) -> dict[str, Any]:
+        checks.only(request, "spec")
+        return asdict(self._wires.observe(checks.wire(request)))
+
+    def _remove_wire(self, request: Request, _: list[int]) -> None:
+        checks.only(request, "wire_id", "fence")
+        wire = checks.identity(request, "wire_id", "wire")
+        with self._fenced(request, _WIRES):
+            self._wires.remove(wire)
 
     def _list_objects(self, request: Request, _: list[int]) -> list[dict[str, Any]]:
         checks.only(request)

@@ -1,20 +1,16 @@
 """What every cloud keeps: one suite, memory and real containers on this machine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
-from ipaddress import IPv4Address
-from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import quote
+from typing import Any
 
 import pytest
 
 from control_plane.kit.errors import Refused, Unavailable
 from control_plane.kit.ids import new_id
-from control_plane.ports.cloud.memory import STATIC_SITE, MemoryCloud, Server
+from control_plane.ports.cloud.memory import STATIC_SITE
 from control_plane.ports.cloud.port import (
     Cloud,
     Fence,
@@ -23,156 +19,13 @@ from control_plane.ports.cloud.port import (
     ServerState,
     Target,
     TenantSpec,
+    WireSpec,
 )
-from tests.images import prepared_images
-from tests.locald.world import LocaldWorld, Release, a_server, newest_image, running_locald
+from tests.contracts.clouds import Stage
+from tests.locald.world import Release, newest_image
 
 HOUR = timedelta(hours=1)
 NONCE_PATH = "/.well-known/edubba/deployment"
-Answer = tuple[int, bytes]
-
-
-class World(Protocol):
-    """A cloud, and the ways to look at it and to break it from outside."""
-
-    @property
-    def cloud(self) -> Cloud: ...
-
-    def get(self, address: IPv4Address, path: str) -> Answer: ...
-
-    def lose_isolation(self, spec: ServerSpec) -> None: ...
-
-    def lose_process(self, spec: ServerSpec) -> None: ...
-
-    def a_changeable_family(self) -> str: ...
-
-    def change_inside(self, spec: ServerSpec) -> None: ...
-
-
-@dataclass
-class Memory:
-    cloud: MemoryCloud = field(default_factory=MemoryCloud)
-
-    def get(self, address: IPv4Address, path: str) -> Answer:
-        status, _, body = self.cloud.serve(address, path)
-        return status, body
-
-    def lose_isolation(self, spec: ServerSpec) -> None:
-        def leak(server: Server) -> None:
-            server.is_leaking = True
-
-        self.cloud.sabotage(spec.server_id, leak)
-
-    def lose_process(self, spec: ServerSpec) -> None:
-        def end(server: Server) -> None:
-            server.is_running = False
-
-        self.cloud.sabotage(spec.server_id, end)
-
-    def a_changeable_family(self) -> str:
-        return STATIC_SITE.family
-
-    def change_inside(self, spec: ServerSpec) -> None:
-        def change(server: Server) -> None:
-            server.configuration += "by hand"
-
-        self.cloud.sabotage(spec.server_id, change)
-
-
-@dataclass
-class Local:
-    world: LocaldWorld
-
-    @property
-    def cloud(self) -> Cloud:
-        return self.world.cloud
-
-    def get(self, address: IPv4Address, path: str) -> Answer:
-        status, _, body = self.world.get(address, quote(path))
-        return status, body
-
-    def lose_isolation(self, spec: ServerSpec) -> None:  # noqa: ARG002  # all servers lose it
-        self.world.run_at_edge("nft", "flush", "ruleset")
-
-    def lose_process(self, spec: ServerSpec) -> None:
-        self.world.kill_process(spec)
-
-    def a_changeable_family(self) -> str:
-        prepared_images("php-site")  # nothing of a static site can be changed
-        return "php-site"
-
-    def change_inside(self, spec: ServerSpec) -> None:
-        write = "echo '# by hand' >> /etc/hosting/nginx.conf"
-        self.world.run_in_server(spec.server_id, "sh", "-c", write)
-
-
-@contextmanager
-def memory_world() -> Iterator[World]:
-    yield Memory()
-
-
-@contextmanager
-def local_world() -> Iterator[World]:
-    with running_locald() as world:
-        yield Local(world)
-
-
-WORLDS = [
-    pytest.param(memory_world, id="memory"),
-    pytest.param(local_world, id="local", marks=pytest.mark.root),
-]
-
-
-@pytest.fixture(scope="module", params=WORLDS)
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    make: Callable[[], AbstractContextManager[World]] = request.param
-    with make() as found:
-        yield found
-
-
-@dataclass
-class Stage:
-    """A tenant, and servers in it that are removed again."""
-
-    world: World
-    folder: Path
-    tenant_id: str = field(default_factory=lambda: new_id("ten"))
-    fence: Fence = field(default_factory=lambda: Fence(new_id("lif"), 7))
-    specs: list[ServerSpec] = field(default_factory=list)
-    serials: "Iterator[int]" = field(default_factory=lambda: iter(range(1, 100)))
-
-    @property
-    def cloud(self) -> Cloud:
-        return self.world.cloud
-
-    def a_spec(self) -> ServerSpec:
-        image = newest_image(self.cloud, "static-site")
-        spec = a_server(self.tenant_id, image, next(self.serials))
-        self.specs.append(spec)
-        return spec
-
-    def a_server(self) -> ServerSpec:
-        spec = self.a_spec()
-        self.cloud.ensure_server(spec, self.fence)
-        return spec
-
-    def a_release(self, **contents: bytes) -> Release:
-        named = {name.replace("__", "."): content for name, content in contents.items()}
-        return Release(self.folder, named)
-
-    def get(self, spec: ServerSpec, path: str) -> Answer:
-        return self.world.get(spec.address, path)
-
-
-@pytest.fixture
-def stage(world: World, tmp_path: Path) -> Iterator[Stage]:
-    found = Stage(world, tmp_path)
-    world.cloud.ensure_tenant(TenantSpec(found.tenant_id, new_id("agy")), found.fence)
-    yield found
-    newest = Fence(found.fence.life_id, 1_000)
-    for spec in found.specs:
-        world.cloud.destroy_server(spec.server_id, newest)
-    world.cloud.destroy_tenant(found.tenant_id, newest)
 
 
 def test_a_server_is_made_once_and_adopted_ever_after(stage: Stage) -> None:
@@ -359,12 +212,18 @@ def test_everything_is_listed_with_its_epoch_and_whether_it_ever_held_data(stage
     assert found[empty.server_id].tenant_id == stage.tenant_id
 
 
+def a_wire(spec: ServerSpec) -> WireSpec:
+    return WireSpec(new_id("att"), spec.tenant_id, spec.server_id, new_id("hst"), 80)
+
+
 CHANGES: dict[str, Callable[[Cloud, ServerSpec, Release, Fence], None]] = {
     "ensure_tenant": lambda c, s, _, f: c.ensure_tenant(TenantSpec(s.tenant_id, new_id("agy")), f),
     "ensure_server": lambda c, s, _, f: (c.ensure_server(s, f), None)[1],
     "stop_server": lambda c, s, _, f: c.stop_server(s.server_id, f),
     "destroy_server": lambda c, s, _, f: c.destroy_server(s.server_id, f),
     "destroy_tenant": lambda c, s, _, f: c.destroy_tenant(s.tenant_id, f),
+    "ensure_wire": lambda c, s, _, f: (c.ensure_wire(a_wire(s), f), None)[1],
+    "remove_wire": lambda c, _s, _r, f: c.remove_wire(new_id("att"), f),
     "put_blobs": lambda c, s, r, f: c.put_blobs(s.server_id, iter(r.blobs().items()), f),
     "assemble_release": lambda c, s, r, f: c.assemble_release(s.server_id, r.spec, f),
     "switch_release": lambda c, s, r, f: c.switch_release(s.server_id, r.deployment_id, f),

@@ -4,11 +4,10 @@ Reaching is tried by the daemon's probe and, independently, by a program inside 
 """
 
 import http.server
-import json
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,22 +15,12 @@ import pytest
 from control_plane.locald.isolation import host_addresses
 from control_plane.locald.namespaces import run_inside
 from control_plane.ports.cloud.port import ServerSpec, Target
+from tests.isolation.reading import read_from_inside
 from tests.locald.world import LocaldWorld, Release
 
 pytestmark = pytest.mark.root
 
 SECRET = b"only the host's own people read this"
-# A connection alone proves little (a proxy on the way may take any): what was read counts.
-TRY = """
-import json, sys, urllib.request
-found = {}
-for name, url in json.load(sys.stdin).items():
-    try:
-        found[name] = urllib.request.urlopen(url, timeout=1).read(200).decode()
-    except OSError as error:
-        found[name] = None
-print(json.dumps(found))
-"""
 
 
 class Secret(http.server.BaseHTTPRequestHandler):
@@ -68,18 +57,6 @@ def servers(
         release = Release(tmp_path_factory.mktemp("release"), page)
         release.deploy(world.cloud, spec.server_id, world.fence)
     return own, sister, foreign
-
-
-def read_from_inside(
-    world: LocaldWorld, spec: ServerSpec, urls: Mapping[str, str]
-) -> dict[str, str | None]:
-    argv = ["runc", "--root", str(world.names.runc_root), "exec", "-u", "990:990"]
-    program = [spec.server_id, "/usr/bin/python3", "-c", TRY]
-    finished = subprocess.run(
-        [*argv, *program], input=json.dumps(urls), capture_output=True, text=True, check=True
-    )
-    found: dict[str, str | None] = json.loads(finished.stdout)
-    return found
 
 
 def forbidden(servers: tuple[ServerSpec, ServerSpec, ServerSpec], host_port: int) -> dict[str, str]:

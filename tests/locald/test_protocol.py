@@ -85,6 +85,38 @@ def test_a_server_with_a_wrong_field_is_refused_and_nothing_is_made(
     assert list(world.names.servers_dir.iterdir()) == []
 
 
+WIRE = {
+    "wire_id": new_id("att"),
+    "tenant_id": new_id("ten"),
+    "from_server": new_id("hst"),
+    "to_server": new_id("hst"),
+    "port": 5432,
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("wire_id", "att_../../../etc/cron.d/x00000"),
+        ("wire_id", "hst_" + "0" * 26),
+        ("tenant_id", None),
+        ("from_server", "ten_" + "0" * 26),
+        ("to_server", ["hst"]),
+        ("port", 0),
+        ("port", 65_536),
+        ("port", "5432 accept; drop"),
+        ("address", "100.96.0.1"),
+    ],
+)
+def test_a_wire_with_a_wrong_field_is_refused_and_nothing_is_remembered(
+    world: LocaldWorld, field: str, value: Any
+) -> None:
+    for verb, more in (("observe_wire", {}), ("ensure_wire", {"fence": fence_of(world)})):
+        answer = ask(world, verb, spec=WIRE | {field: value}, **more)
+        assert (answer["ok"], answer["code"], answer["final"]) == (False, "bad_request", True)
+    assert not world.names.wires_dir.exists()
+
+
 @pytest.mark.parametrize(
     "line",
     [

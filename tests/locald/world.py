@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -229,6 +230,34 @@ class LocaldWorld:
         argv = ["runc", "--root", str(self.names.runc_root), "state", spec.server_id]
         state = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
         return int(json.loads(state)["pid"])
+
+    def network_of(self, spec: ServerSpec) -> Path:
+        return Path(f"/proc/{self.pid_of(spec)}/ns/net")
+
+    def run_in_network(self, spec: ServerSpec, *argv: str) -> str:
+        """Run a program of the host as root in a server's network."""
+        command = ["nsenter", f"--net={self.network_of(spec)}", *argv]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    @contextmanager
+    def listening(self, spec: ServerSpec, port: int) -> Iterator[socket.socket]:
+        """Have somebody take connections on all of a server's addresses."""
+        where = ("0.0.0.0", port)  # noqa: S104  # of the server's own network
+        inside = self.network_of(spec)
+        with run_inside(inside, lambda: socket.create_server(where)) as listener:
+            yield listener
+
+    def may_connect(self, spec: ServerSpec, address: IPv4Address, port: int) -> bool:
+        """Whether a connection from a server's network arrives."""
+
+        def connects() -> bool:
+            try:
+                socket.create_connection((str(address), port), timeout=1).close()
+            except OSError:
+                return False
+            return True
+
+        return run_inside(self.network_of(spec), connects)
 
     def kill_process(self, spec: ServerSpec) -> None:
         """Kill a server's first process, and wait until the kernel has ended it."""

@@ -1,0 +1,181 @@
+"""Clouds to hold to their contract: one in memory, one of real containers on this machine."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+import pytest
+
+from control_plane.kit.ids import new_id
+from control_plane.ports.cloud.memory import STATIC_SITE, MemoryCloud, Server
+from control_plane.ports.cloud.port import (
+    Cloud,
+    Fence,
+    ServerSpec,
+    WireFact,
+    WireSpec,
+)
+from tests.images import prepared_images
+from tests.locald.world import LocaldWorld, Release, a_server, newest_image, running_locald
+
+HOUR = timedelta(hours=1)
+NONCE_PATH = "/.well-known/edubba/deployment"
+Answer = tuple[int, bytes]
+
+
+class World(Protocol):
+    """A cloud, and the ways to look at it and to break it from outside."""
+
+    @property
+    def cloud(self) -> Cloud: ...
+
+    def get(self, address: IPv4Address, path: str) -> Answer: ...
+
+    def lose_isolation(self, spec: ServerSpec) -> None: ...
+
+    def lose_process(self, spec: ServerSpec) -> None: ...
+
+    def a_changeable_family(self) -> str: ...
+
+    def change_inside(self, spec: ServerSpec) -> None: ...
+
+    def listening(self, spec: ServerSpec, port: int) -> AbstractContextManager[None]: ...
+
+    def may_connect(self, spec: ServerSpec, address: IPv4Address | None, port: int) -> bool: ...
+
+
+@dataclass
+class Memory:
+    cloud: MemoryCloud = field(default_factory=MemoryCloud)
+
+    def get(self, address: IPv4Address, path: str) -> Answer:
+        status, _, body = self.cloud.serve(address, path)
+        return status, body
+
+    def lose_isolation(self, spec: ServerSpec) -> None:
+        def leak(server: Server) -> None:
+            server.is_leaking = True
+
+        self.cloud.sabotage(spec.server_id, leak)
+
+    def lose_process(self, spec: ServerSpec) -> None:
+        def end(server: Server) -> None:
+            server.is_running = False
+
+        self.cloud.sabotage(spec.server_id, end)
+
+    def a_changeable_family(self) -> str:
+        return STATIC_SITE.family
+
+    def change_inside(self, spec: ServerSpec) -> None:
+        def change(server: Server) -> None:
+            server.configuration += "by hand"
+
+        self.cloud.sabotage(spec.server_id, change)
+
+    @contextmanager
+    def listening(self, spec: ServerSpec, port: int) -> Iterator[None]:  # noqa: ARG002
+        yield  # whether anybody listens makes no difference in memory
+
+    def may_connect(self, spec: ServerSpec, address: IPv4Address | None, port: int) -> bool:
+        assert address is not None
+        return self.cloud.may_connect(spec.server_id, address, port)
+
+
+@dataclass
+class Local:
+    world: LocaldWorld
+
+    @property
+    def cloud(self) -> Cloud:
+        return self.world.cloud
+
+    def get(self, address: IPv4Address, path: str) -> Answer:
+        status, _, body = self.world.get(address, quote(path))
+        return status, body
+
+    def lose_isolation(self, spec: ServerSpec) -> None:  # noqa: ARG002  # all servers lose it
+        self.world.run_at_edge("nft", "flush", "ruleset")
+
+    def lose_process(self, spec: ServerSpec) -> None:
+        self.world.kill_process(spec)
+
+    def a_changeable_family(self) -> str:
+        prepared_images("php-site")  # nothing of a static site can be changed
+        return "php-site"
+
+    def change_inside(self, spec: ServerSpec) -> None:
+        write = "echo '# by hand' >> /etc/hosting/nginx.conf"
+        self.world.run_in_server(spec.server_id, "sh", "-c", write)
+
+    @contextmanager
+    def listening(self, spec: ServerSpec, port: int) -> Iterator[None]:
+        with self.world.listening(spec, port):
+            yield
+
+    def may_connect(self, spec: ServerSpec, address: IPv4Address | None, port: int) -> bool:
+        assert address is not None
+        return self.world.may_connect(spec, address, port)
+
+
+@contextmanager
+def memory_world() -> Iterator[World]:
+    yield Memory()
+
+
+@contextmanager
+def local_world() -> Iterator[World]:
+    with running_locald() as world:
+        yield Local(world)
+
+
+WORLDS = [
+    pytest.param(memory_world, id="memory"),
+    pytest.param(local_world, id="local", marks=pytest.mark.root),
+]
+
+
+@dataclass
+class Stage:
+    """A tenant, and servers in it that are removed again."""
+
+    world: World
+    folder: Path
+    tenant_id: str = field(default_factory=lambda: new_id("ten"))
+    fence: Fence = field(default_factory=lambda: Fence(new_id("lif"), 7))
+    specs: list[ServerSpec] = field(default_factory=list)
+    serials: "Iterator[int]" = field(default_factory=lambda: iter(range(1, 100)))
+
+    @property
+    def cloud(self) -> Cloud:
+        return self.world.cloud
+
+    def a_spec(self) -> ServerSpec:
+        image = newest_image(self.cloud, "static-site")
+        spec = a_server(self.tenant_id, image, next(self.serials))
+        self.specs.append(spec)
+        return spec
+
+    def a_server(self) -> ServerSpec:
+        spec = self.a_spec()
+        self.cloud.ensure_server(spec, self.fence)
+        return spec
+
+    def a_wire(self, asking: ServerSpec, answering: ServerSpec, port: int = 5432) -> WireSpec:
+        ends = (asking.server_id, answering.server_id)
+        return WireSpec(new_id("att"), self.tenant_id, *ends, port)
+
+    def ensure(self, wire: WireSpec) -> WireFact:
+        return self.cloud.ensure_wire(wire, self.fence)
+
+    def a_release(self, **contents: bytes) -> Release:
+        named = {name.replace("__", "."): content for name, content in contents.items()}
+        return Release(self.folder, named)
+
+    def get(self, spec: ServerSpec, path: str) -> Answer:
+        return self.world.get(spec.address, path)

@@ -1,19 +1,23 @@
 """What a hosting's life makes of deployments: in their order, and never less than what was live."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlmodel import col, select
 
 from control_plane.engine.lives import find_life
+from control_plane.engine.models import Life
+from control_plane.engine.sweep import alert_overdue_lives
 from control_plane.hosting.models import Hosting
 from control_plane.hosting.rules import LIFE, HostingStatus
 from control_plane.kit import clock
+from control_plane.ports.cloud.memory import Server
 from control_plane.releases.models import Deployment
 from control_plane.releases.rules import DeploymentStatus
 from tests.centre import Centre
 
-OLD, NEW = b"<h1>old</h1>", b"<h1>new</h1>"
+OLD, NEW, NEWEST = b"<h1>old</h1>", b"<h1>new</h1>", b"<h1>newest</h1>"
 
 
 def _settled(centre: Centre, hosting: Hosting, at: int = 20) -> Hosting:
@@ -22,12 +26,17 @@ def _settled(centre: Centre, hosting: Hosting, at: int = 20) -> Hosting:
     return centre.read(hosting.id)
 
 
+def _life_of(centre: Centre, hosting: Hosting) -> Life:
+    with centre.api.db.read() as session:
+        life = find_life(session, LIFE.kind, hosting.id)
+        assert life is not None
+        return life
+
+
 def _step_until(centre: Centre, hosting: Hosting, step: str) -> str:
     """Run the hosting's life step by step until it is about to take this one."""
     for _ in range(30):
-        with centre.api.db.read() as session:
-            life = find_life(session, LIFE.kind, hosting.id)
-            assert life is not None
+        life = _life_of(centre, hosting)
         if life.step == step:
             return life.id
         centre.engine.run_step(life.id)
@@ -155,3 +164,37 @@ def test_a_server_keeps_what_is_live_and_forgets_the_rest(centre: Centre) -> Non
     kept: list[int] = []
     centre.cloud.sabotage(hosting.id, lambda server: kept.append(len(server.releases)))
     assert kept == [2]  # the live one, and the one that it superseded
+
+
+def test_a_migration_of_nearly_an_hour_calls_nobody_and_its_end_is_seen_at_once(
+    centre: Centre,
+) -> None:
+    hosting = centre.active()
+    old = centre.deploy(hosting.id, index_html=OLD)
+    _settled(centre, hosting)
+    centre.cloud.sabotage(hosting.id, partial(_prepare, is_preparing=True))
+    first = centre.deploy(hosting.id, index_html=NEW)
+    centre.settle(timedelta(seconds=40))
+    second = centre.deploy(hosting.id, index_html=NEWEST)
+    for minute in range(1, 59, 3):
+        centre.settle(timedelta(minutes=minute))
+        with clock.shifted(timedelta(minutes=minute)):
+            assert _life_of(centre, hosting).id not in alert_overdue_lives(centre.api.db)
+    assert [centre.deployment(one)["status"] for one in (old, first, second)] == [
+        "live",
+        "running",
+        "queued",
+    ]
+    assert centre.front_page() == OLD
+    life = _life_of(centre, hosting)
+    assert (life.step, life.why) == ("check", "release_preparing")
+    with clock.shifted(timedelta(minutes=58, seconds=8)):
+        assert life.due_at < clock.now()  # it is looked at every few seconds still
+    centre.cloud.sabotage(hosting.id, partial(_prepare, is_preparing=False))
+    _settled(centre, hosting, 59 * 60)
+    assert centre.front_page() == NEWEST
+    assert [centre.deployment(one)["status"] for one in (first, second)] == ["superseded", "live"]
+
+
+def _prepare(server: Server, *, is_preparing: bool) -> None:
+    server.is_preparing = is_preparing

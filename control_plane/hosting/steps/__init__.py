@@ -14,6 +14,9 @@ from control_plane.ledger.rules import life_actor
 
 SOON = timedelta(minutes=2)  # what takes longer than this a human should hear of
 
+# A release's own commands run in its check: a migration may take an hour, and it starts after that.
+PREPARED = timedelta(minutes=90)
+
 
 def _on_stopped(session: Session, claim: Claim, code: str, facts: Mapping[str, object]) -> None:
     actions.mark_failed(session, life_actor(claim.life_id), claim.subject_id, code, facts)
@@ -35,7 +38,7 @@ FLOW = Flow(
         "begin": Step(deliver.deployed(deliver.begin), SOON),
         "deliver": Step(deliver.deployed(deliver.deliver)),
         "assemble": Step(deliver.deployed(deliver.assemble)),
-        "check": Step(deliver.deployed(deliver.check), SOON),
+        "check": Step(deliver.deployed(deliver.check), PREPARED),
         "switch": Step(deliver.deployed(deliver.switch), SOON),
         "probe": Step(build.on_server(serve.probe), SOON),
         "serve": Step(serve.serve, SOON),

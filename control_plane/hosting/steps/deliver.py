@@ -6,13 +6,14 @@ live: that one stays.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlmodel import Session
 
-from control_plane.engine.outcome import Failed, Go, Outcome
+from control_plane.engine.outcome import Again, Failed, Go, Outcome
 from control_plane.engine.registry import Ctx, StepFunction
 from control_plane.hosting import actions
 from control_plane.hosting.steps.build import on_server
@@ -27,13 +28,15 @@ from control_plane.hosting.steps.facts import (
     page_to_check,
     store_inline,
 )
-from control_plane.kit.errors import Refused
+from control_plane.kit.errors import Refused, Unavailable
 from control_plane.ports.blobs.port import Blobs
 from control_plane.releases import actions as releases
 from control_plane.releases.rules import DeploymentStatus
 
 PIECE_BYTES = 64 * 1024 * 1024
 PIECE_S = 20.0  # then the step ends: with the longest blob on top it stays below its lease
+PREPARING = "release_preparing"  # its migration may take up to an hour
+LOOK = timedelta(seconds=2)  # between two looks at a release that is being prepared
 STALE = "stale_fence"  # not the deployment's fault: another worker has the life
 
 
@@ -96,7 +99,12 @@ def check(ctx: Ctx) -> Outcome:
         return Go("switch")  # it was checked before it went live
     is_placeholder = deployment.release_id is None
     path = "/" if is_placeholder else page_to_check(facts)
-    result = cloud_of(ctx, facts).check_release(facts.hosting.id, deployment.id, path)
+    try:
+        result = cloud_of(ctx, facts).check_release(facts.hosting.id, deployment.id, path)
+    except Unavailable as away:
+        if away.code != PREPARING:
+            raise
+        return Again(PREPARING, LOOK, away.facts)  # no failure, so nothing to back off from
     if not result.passed:
         return _give_up(ctx, "release_check_failed", {"output": result.output})
     return Go("switch")

@@ -52,6 +52,7 @@ class Server:
     is_leaking: bool = False  # its isolation is gone: every target answers
     configuration: str = ""  # what a play or somebody else has written inside
     down: tuple[str, ...] = ()  # services that should run
+    is_preparing: bool = False  # the commands of a release are still running
     blobs: dict[str, bytes] = field(default_factory=dict)
     releases: dict[str, ReleaseSpec] = field(default_factory=dict)
     live: str | None = None
@@ -233,6 +234,8 @@ class MemoryCloud:
             server = self._running(server_id)
             if deployment_id not in server.releases:
                 raise Refused("release_missing", deployment=deployment_id)
+            if server.is_preparing:
+                raise Unavailable("release_preparing", deployment=deployment_id)
             status, _, _ = _serve(server, deployment_id, path)
             return CheckResult(passed=status < 400, output=f"GET {path}: {status}")  # noqa: PLR2004
 

@@ -31,7 +31,7 @@ from control_plane.kit.money import Money
 from control_plane.ledger.models import LedgerEntry
 from control_plane.ledger.rules import SYSTEM
 
-OFFERED = ["static-site"]  # those whose life works from end to end
+OFFERED = ["php-site", "python-app", "static-site"]  # those whose life works from end to end
 FOLDERS = sorted((tenants_dir() / "blueprints").iterdir())
 STATIC_SITE = tenants_dir() / "blueprints" / "static-site"
 TEXT = (STATIC_SITE / "blueprint.yml").read_text(encoding="utf-8")

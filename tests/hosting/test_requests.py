@@ -71,11 +71,16 @@ def test_where_there_are_two_regions_one_must_be_named(quick_scene: Scene) -> No
     submit(quick_scene, region="second")
 
 
-def test_a_region_without_the_image_says_so(quick_scene: Scene) -> None:
+@pytest.mark.parametrize("language", ["ar", "en"])
+def test_a_region_without_the_image_says_so_and_what_prepares_it(
+    quick_scene: Scene, language: str
+) -> None:
     with quick_scene.db.begin() as session:
         tenancy_actions.ensure_region(session, "bare", RegionKind.MEMORY)
-    answer = quick_scene.developer.post("/v1/requests", a_wish(region="bare"))
+    told = {"Accept-Language": language}
+    answer = quick_scene.developer.post("/v1/requests", a_wish(region="bare"), headers=told)
     assert (answer.status_code, answer.json()["code"]) == (409, "image_missing")
+    assert "make images FAMILIES=static-site" in answer.json()["mend"]
 
 
 def test_what_is_left_out_of_a_wish_is_chosen(scene: Scene) -> None:

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 CHUNK = 1 << 20
 
@@ -36,6 +36,12 @@ class Visitor:
         answer = self._ask(path, headers or {})
         return Reply(answer.status, _headers(answer), answer.read())
 
+    def post(self, path: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Reply:
+        """Send a form that was filled in."""
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = self._ask(path, {**kind, **headers}, "POST", urlencode(fields))
+        return Reply(answer.status, _headers(answer), answer.read())
+
     def digest(self, path: str) -> tuple[int, str]:
         """Return the length and SHA-256 of what is served, without keeping it in memory."""
         answer = self._ask(path, {})
@@ -52,12 +58,14 @@ class Visitor:
             self._connection.close()
             self._connection = None
 
-    def _ask(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+    def _ask(
+        self, path: str, headers: Mapping[str, str], method: str = "GET", body: str | None = None
+    ) -> http.client.HTTPResponse:
         if self._connection is None:
             self._connection = self._connect()
         host = self.hostname if self.port == 443 else f"{self.hostname}:{self.port}"
         self._connection.request(
-            "GET", quote(path, safe="/%?&=+:@,;~"), headers={"Host": host, **headers}
+            method, quote(path, safe="/%?&=+:@,;~"), body, headers={"Host": host, **headers}
         )
         answer = self._connection.getresponse()
         if answer.will_close:

@@ -38,10 +38,14 @@ table inet {table} {{
 
 
 def new_server_rules(table: str, server_id: str, wires: Iterable[Wire]) -> str:
-    """Return the whole table of a server with wires: each lets in its one port, at its one end."""
+    """Return the whole table of a server with wires: each lets in its one port, at its one end.
+
+    Beyond that, only answers to what the server itself has asked come in. So a connection to a port
+    that a wire opened before and opens no more ends, though it is established.
+    """
     doors = "\n".join(
         f'    iifname "{wire.name}" ip daddr {wire.address(server_id)}'
-        f" tcp dport {wire.wish.port} ct state new accept"
+        f" tcp dport {wire.wish.port} ct state new,established accept"
         for wire in wires
         if wire.wish.to_server == server_id
     )
@@ -52,7 +56,7 @@ table inet {table} {{
   chain input {{
     type filter hook input priority filter; policy drop;
     iifname {{ "lo", "eth0" }} accept
-    ct state established,related accept
+    ct direction reply ct state established,related accept
 {doors}
     meta l4proto tcp reject with tcp reset
   }}

@@ -48,18 +48,23 @@ class Wire:
 
 
 class WireRecords:
-    """One file for each wire; whoever changes them holds the wires' lock."""
+    """One file for each wire, read once; whoever changes them holds the wires' lock.
+
+    Who only looks holds none: what is remembered here is replaced, never changed.
+    """
 
     def __init__(self, names: Names) -> None:
         self._folder = names.wires_dir
+        wires = [_read(path) for path in sorted(self._folder.glob("*.json"))]
+        self._wires = {wire.wish.wire_id: wire for wire in wires}
 
     def find(self, wire_id: str) -> Wire | None:
         """Return a wire, if it was ever made and not removed."""
-        return _read(self._path(wire_id))
+        return self._wires.get(wire_id)
 
     def list_all(self) -> list[Wire]:
         """Return all wires."""
-        return [wire for wire in map(_read, sorted(self._folder.glob("*.json"))) if wire]
+        return list(self._wires.values())
 
     def list_of(self, server_id: str) -> list[Wire]:
         """Return the wires that end in a server."""
@@ -78,13 +83,14 @@ class WireRecords:
         wire = Wire(wish, known.number if known else next(self._free_numbers()))
         record = {**asdict(wish), "number": wire.number}
         write_durably(self._path(wish.wire_id), json.dumps(record, indent=1))
+        self._wires = {**self._wires, wish.wire_id: wire}
         return wire
 
     def forget(self, wire_id: str) -> None:
-        """Free the wire's number."""
+        """Free the number of a wire that was saved."""
         self._path(wire_id).unlink(missing_ok=True)
-        if self._folder.is_dir():
-            sync_folder(self._folder)
+        sync_folder(self._folder)
+        self._wires = {key: wire for key, wire in self._wires.items() if key != wire_id}
 
     def _path(self, wire_id: str) -> Path:
         return self._folder / f"{wire_id}.json"
@@ -98,10 +104,7 @@ class WireRecords:
                 yield number
 
 
-def _read(path: Path) -> Wire | None:
-    try:
-        record = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
+def _read(path: Path) -> Wire:
+    record = json.loads(path.read_text())
     number = record.pop("number")
     return Wire(WireWish(**record), number)

@@ -163,7 +163,7 @@ def _batch(commands: str) -> None:
 
 def _look(name: str) -> _End | None:
     """Return an interface of the namespace of this thread."""
-    found = attempt(["ip", "-j", "-4", "address", "show", "dev", name])
+    found = attempt(["ip", "-j", "address", "show", "dev", name])
     if found.code:
         return None
     link = json.loads(found.out)[0]

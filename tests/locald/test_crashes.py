@@ -2,15 +2,13 @@
 
 import os
 import subprocess
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from control_plane.kit.errors import Refused, Unavailable
+from control_plane.kit.errors import Refused
 from control_plane.locald.disks import list_loops
 from control_plane.locald.mounts import mount_points
 from control_plane.locald.names import link_name
@@ -41,29 +39,15 @@ NOTHING = dict.fromkeys(WHOLE, 0)
 MOMENTS_MS = [0, 5, 10, 20, 30, 45, 60, 80, 100, 120, 140, 160, 180, 200, 220, 250, 300]
 
 
-def kill_during(world: LocaldWorld, work: Callable[[], object], after_ms: int) -> None:
-    def attempt() -> None:
-        with suppress(Unavailable):
-            work()
-
-    thread = threading.Thread(target=attempt)
-    thread.start()
-    threading.Event().wait(after_ms / 1000)
-    world.kill()
-    thread.join()
-    world.begin()
-    world.wait()
-
-
 @pytest.mark.parametrize("moment", MOMENTS_MS)
 def test_a_daemon_killed_while_making_or_destroying_converges(
     world: LocaldWorld, moment: int
 ) -> None:
     spec = world.a_spec()
-    kill_during(world, lambda: world.cloud.ensure_server(spec, world.fence), moment)
+    world.kill_during(lambda: world.cloud.ensure_server(spec, world.fence), moment)
     assert world.cloud.ensure_server(spec, world.fence).state is ServerState.RUNNING
     assert parts_of(world, spec) == WHOLE
-    kill_during(world, lambda: world.cloud.destroy_server(spec.server_id, world.fence), moment // 3)
+    world.kill_during(lambda: world.cloud.destroy_server(spec.server_id, world.fence), moment // 3)
     world.cloud.destroy_server(spec.server_id, world.fence)
     assert world.cloud.observe_server(spec.server_id).state is ServerState.ABSENT
     wait_until(lambda: parts_of(world, spec) == NOTHING)
@@ -110,7 +94,7 @@ def test_a_release_cut_off_by_a_killed_daemon_is_sent_again(
     contents = {f"{number}.txt": os.urandom(200_000) for number in range(100)}
     new = Release(tmp_path, {"index.html": b"new", **contents})
     for moment in (50, 150, 300):
-        kill_during(world, lambda: new.deploy(world.cloud, spec.server_id, world.fence), moment)
+        world.kill_during(lambda: new.deploy(world.cloud, spec.server_id, world.fence), moment)
         assert world.get(spec.address, "/")[2] in {b"old", b"new"}
     new.deploy(world.cloud, spec.server_id, world.fence)
     assert world.get(spec.address, "/99.txt")[2] == contents["99.txt"]

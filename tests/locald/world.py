@@ -9,8 +9,9 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network
@@ -167,6 +168,21 @@ class LocaldWorld:
 
     def restart(self) -> None:
         self.kill()
+        self.begin()
+        self.wait()
+
+    def kill_during(self, work: Callable[[], object], after_ms: int) -> None:
+        """Kill the daemon while it does something, and start it anew."""
+
+        def attempt() -> None:
+            with suppress(Unavailable):
+                work()
+
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        threading.Event().wait(after_ms / 1000)
+        self.kill()
+        thread.join()
         self.begin()
         self.wait()
 

@@ -1,20 +1,26 @@
 """Several people and a life at the same moment: one wins, the others are told, nobody waits."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 
 from sqlmodel import Session, select
 
 from control_plane.engine.lives import find_life
-from control_plane.engine.models import Life
+from control_plane.engine.models import Life, TimelineEvent
 from control_plane.hosting import actions, queries
 from control_plane.hosting.models import Decision, Hosting, Request
-from control_plane.hosting.rules import AlreadyDecided, NameTaken, NewHosting
+from control_plane.hosting.rules import AlreadyDecided, HostingStatus, NameTaken, NewHosting
+from control_plane.identity.rules import Actor
 from control_plane.kit.db import Database
 from control_plane.kit.errors import Problem
+from control_plane.ledger.rules import SYSTEM
+from control_plane.tenancy import actions as tenancy_actions
 from control_plane.tenancy import queries as tenancy
-from control_plane.tenancy.rules import Resource
+from control_plane.tenancy.rules import QuotaExceeded, Resource
+from tests.api import PLENTY
+from tests.centre import Centre
 from tests.hosting.conftest import Scene
 from tests.hosting.test_requests import submit, used
 
@@ -22,7 +28,7 @@ Act = Callable[[Session], object]
 ROUNDS = 5
 
 
-def together(db: Database, acts: list[Act]) -> list[str]:
+def together(db: Database, acts: Sequence[Act]) -> list[str]:
     """Run each in its own transaction at once; return the codes of those that were refused."""
     ready, refused = threading.Barrier(len(acts)), list[str]()
     broken: list[BaseException] = []
@@ -65,12 +71,7 @@ def test_of_many_decisions_at_once_one_counts(scene: Scene) -> None:
 
 
 def test_of_many_wishes_for_one_name_one_is_granted(scene: Scene) -> None:
-    terms = actions.Terms("edubba.localhost", 30, actions.installed_policy())
-    wish = NewHosting("health", "website", "static-site", "small", {})
-
-    def ask(session: Session) -> object:
-        return actions.submit_create(session, scene.developer.actor, wish, terms)
-
+    ask = partial(_ask, actor=scene.developer.actor, name="website")
     assert together(scene.db, [ask] * 6) == [NameTaken.code] * 5
     with scene.db.read() as session:
         assert len(session.exec(select(Hosting)).all()) == 1
@@ -96,6 +97,47 @@ def test_a_decision_and_a_step_of_the_life_do_not_wait_for_each_other(scene: Sce
             assert isinstance(life, Life)
             assert life.attempts == 2
             assert tenancy.find_allocation(session, hosting_id) is None
+
+
+def test_ten_hostings_of_one_agency_asked_for_in_the_same_second_all_come_to_be(
+    centre: Centre,
+) -> None:
+    db = centre.api.db
+    asks = [partial(_ask, actor=centre.owner.actor, name=f"site-{number}") for number in range(10)]
+    assert together(db, asks) == []
+    workers = [threading.Thread(target=centre.settle) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for seconds in (2, 5, 10, 20):
+        centre.settle(timedelta(seconds=seconds))
+    with db.read() as session:
+        hostings = session.exec(select(Hosting)).all()
+        assert [one.status for one in hostings] == [HostingStatus.ACTIVE] * 10
+        found = [tenancy.find_allocation(session, one.id) for one in hostings]
+        assert len({one.serial for one in found if one is not None}) == 10
+        assert len({one.tenant_id for one in hostings}) == 1
+        events = session.exec(select(TimelineEvent.event)).all()
+        assert "step_crashed" not in events
+    assert len(list(centre.edge.list_routes())) == 10
+
+
+def test_of_ten_hostings_asked_for_in_the_same_second_the_quota_lets_four_in(scene: Scene) -> None:
+    room = {**PLENTY, Resource.SERVERS: 4}
+    with scene.db.begin() as session:
+        tenancy_actions.set_quota(session, SYSTEM, scene.agency.id, room)
+    asks = [partial(_ask, actor=scene.owner.actor, name=f"site-{number}") for number in range(10)]
+    assert together(scene.db, asks) == [QuotaExceeded.code] * 6
+    assert used(scene.db, scene.agency.id)[Resource.SERVERS] == 4
+    with scene.db.read() as session:
+        assert len(session.exec(select(Hosting)).all()) == 4
+
+
+def _ask(session: Session, actor: Actor, name: str) -> object:
+    terms = actions.Terms("edubba.localhost", 30, actions.installed_policy())
+    wish = NewHosting("health", name, "static-site", "small", {})
+    return actions.submit_create(session, actor, wish, terms)
 
 
 def _record(session: Session, hosting_id: str) -> None:

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from control_plane.kit.ids import new_id
 from control_plane.locald.edge_namespace import edge_namespace_path
 from control_plane.locald.namespaces import run_inside
 from control_plane.ports.automation.port import RunState
-from control_plane.ports.cloud.port import Target
+from control_plane.ports.cloud.port import Target, WireSpec
 from tests.automation.world import RunnerWorld
 from tests.families.world import APP, MEDIUM, Hosted
 from tests.waiting import wait_until
@@ -70,6 +71,32 @@ def test_pgbench_fills_it_and_runs_from_inside_the_tenant(fresh: Database) -> No
         "SELECT (SELECT sum(abalance) FROM pgbench_accounts) = sum(bbalance) FROM pgbench_branches"
     )
     assert fresh.ask(sums) == (0, "t")
+
+
+def test_pgbench_runs_from_an_attached_hosting_and_from_no_other(fresh: Database) -> None:
+    locald, tenant, port = fresh.world.locald, fresh.spec.tenant_id, 5432
+    attached, sister, foreign = (
+        locald.a_running_server(one, MEDIUM, "postgres-database") for one in (tenant, tenant, None)
+    )
+    wire = WireSpec(new_id("att"), tenant, attached.server_id, fresh.spec.server_id, port)
+    address = locald.cloud.ensure_wire(wire, locald.fence).address
+    dsn = f"host={address} user=app_1 dbname=app connect_timeout=5 sslmode=verify-ca"
+    certificate = fresh.play().result["certificate"]
+    write = f"cat > /tmp/ca.pem <<'END'\n{certificate}END"
+    ask = ["env", f"PGPASSWORD={WORD}", "PGSSLROOTCERT=/tmp/ca.pem"]
+    for spec in (attached, sister, foreign):
+        locald.run_in_server(spec.server_id, "sh", "-c", write)
+    locald.run_in_server(attached.server_id, *ask, "pgbench", "-i", "-q", "-s", "2", dsn)
+    said = locald.run_in_server(attached.server_id, *ask, "pgbench", "-c", "4", "-t", "50", dsn)
+    assert "number of transactions actually processed: 200/200" in said
+    for spec in (sister, foreign):
+        for host in (address, fresh.spec.address):
+            dsn_there = dsn.replace(str(address), str(host))
+            refused = f"! psql '{dsn_there}' -c 'SELECT 1' 2>&1"
+            told = locald.run_in_server(spec.server_id, *ask, "sh", "-c", refused)
+            assert "Network is unreachable" in told
+    for spec in (attached, sister, foreign):
+        locald.cloud.destroy_server(spec.server_id, locald.fence)
 
 
 def test_its_certificate_is_that_of_its_address(fresh: Database) -> None:

@@ -10,6 +10,8 @@ from control_plane.locald.edge_namespace import edge_namespace_path
 from control_plane.locald.namespaces import run_inside
 from tests.families.world import Hosted
 
+PAUSE_S = 0.01  # some hundred requests a second together, and time left for what they ask
+
 
 class Visitors:
     """What came of all requests: status codes, and errors by their kind."""
@@ -29,7 +31,7 @@ class Visitors:
     def _ask_on(self) -> None:
         connection = http.client.HTTPConnection(self._address, 80, timeout=30)
         with closing(connection):
-            while not self._stop.is_set():
+            while not self._stop.wait(PAUSE_S):
                 self._ask_once(connection)
 
     def _ask_once(self, connection: http.client.HTTPConnection) -> None:

@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 QUICK := not (slow or root or exhaustive or bench)
 # Tests wait more than they compute. Those of a file stay together: they share what it starts.
 AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
-GATES := check-types check-lint check-playbooks check-contracts check-tests
+GATES := check-tests check-types check-lint check-playbooks check-contracts
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=EDUBBA_INSTANCE)
 
 .PHONY: help

@@ -36,7 +36,8 @@ from control_plane.releases.rules import DeploymentStatus
 PIECE_BYTES = 64 * 1024 * 1024
 PIECE_S = 20.0  # then the step ends: with the longest blob on top it stays below its lease
 PREPARING = "release_preparing"  # its migration may take up to an hour
-LOOK = timedelta(seconds=2)  # between two looks at a release that is being prepared
+LOOK = timedelta(seconds=1)  # before the second look at a release that is being prepared
+LONGEST_LOOK = timedelta(seconds=5)  # a look holds a thread of the worker for two seconds
 STALE = "stale_fence"  # not the deployment's fault: another worker has the life
 
 
@@ -104,7 +105,8 @@ def check(ctx: Ctx) -> Outcome:
     except Unavailable as away:
         if away.code != PREPARING:
             raise
-        return Again(PREPARING, LOOK, away.facts)  # no failure, so nothing to back off from
+        rest = min(LOOK * (ctx.claim.attempts + 1), LONGEST_LOOK)
+        return Again(PREPARING, rest, away.facts)
     if not result.passed:
         return _give_up(ctx, "release_check_failed", {"output": result.output})
     return Go("switch")

@@ -37,13 +37,11 @@ def read_folder(folder: Path) -> Blueprint:
 def register_installed(session: Session) -> None:
     """Make the blueprints that this product ships with the current ones. Idempotent.
 
-    Those that are not offered yet stay away: whoever asks for one hears that there is none.
-
     Raises: DocumentInvalid, PriceFixed.
     """
     for folder in sorted((tenants_dir() / "blueprints").iterdir()):
-        if folder.is_dir() and (blueprint := read_folder(folder)).is_offered:
-            register(session, SYSTEM, blueprint)
+        if folder.is_dir():
+            register(session, SYSTEM, read_folder(folder))
 
 
 def register(session: Session, actor_id: str, blueprint: Blueprint) -> BlueprintVersion:

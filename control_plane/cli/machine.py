@@ -66,7 +66,7 @@ def look_at_machine(settings: Settings) -> Facts:
 
 def _needed_images() -> dict[str, str]:
     blueprints = [read_folder(p) for p in (tenants_dir() / "blueprints").iterdir() if p.is_dir()]
-    return {one.name: one.image for one in blueprints if one.is_offered}
+    return {one.name: one.image for one in blueprints}
 
 
 def _system() -> str:

@@ -3,12 +3,15 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from control_plane.engine.lives import find_life, signal_life
+from control_plane.hosting.queries import find_image
 from control_plane.kit import clock
 from control_plane.kit.db import Database
+from control_plane.tenancy.queries import list_regions
 from tests.stories.cli import Account
 from tests.stories.installation import Installation
 from tests.stories.people import Person, log_in
@@ -146,3 +149,30 @@ def request_site(installation: Installation, owner: Person, agency: str, name: s
     assert told["status"] == "approved", told
     hosting = owner.get(f"/v1/hostings/{told['hosting']}")
     return Site(installation, owner, agency, told["hosting"], hosting["hostname"])
+
+
+def host(installation: Installation, agency: str, name: str, blueprint: str, *inputs: str) -> Site:
+    """Ask for a small hosting by command line; the operator approves it, as policy wants it."""
+    owner = installation.people[agency]
+    cli = installation.cli(owner.account)
+    said = [part for one in inputs for part in ("-i", one)]
+    request = cli.ask("request", "create", name, "-b", blueprint, "-s", "small", *said)
+    assert request["status"] == "submitted"
+    approval = {"plan_hash": request["plan"]["hash"]}
+    installation.person("operator").post(f"/v1/requests/{request['id']}/approve", approval)
+    done = cli.ask("request", "show", request["id"], "--wait")
+    assert done["status"] == "fulfilled"
+    shown = cli.ask("hosting", "show", name)
+    return Site(installation, owner, agency, shown["id"], shown["hostname"])
+
+
+def wait_for_images(installation: Installation, *families: str) -> None:
+    """Wait until the life of the region has seen images of these families."""
+    for family in families:
+        wait_until(partial(_has_image, installation, family), timeout_s=60)
+
+
+def _has_image(installation: Installation, family: str) -> bool:
+    with installation.database() as db, db.read() as session:
+        [region] = list_regions(session)
+        return find_image(session, region.id, family) is not None

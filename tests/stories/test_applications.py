@@ -11,19 +11,16 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from control_plane.hosting.queries import find_image
-from control_plane.tenancy.queries import list_regions
 from tests.families.debian import dokuwiki, unpacked
 from tests.images import prepared_images
 from tests.stories.cli import Cli
-from tests.stories.hosted import Site, new_agency
+from tests.stories.hosted import Site, host, new_agency, wait_for_images
 from tests.stories.installation import Installation
 from tests.stories.test_service import Crowd
 from tests.waiting import wait_until
@@ -62,18 +59,7 @@ class Museum:
     folder: Path
 
     def host(self, name: str, blueprint: str, *inputs: str) -> Site:
-        """Ask for a small hosting; the operator approves it, as policy wants it."""
-        said = [part for one in inputs for part in ("-i", one)]
-        request = self.cli.ask("request", "create", name, "-b", blueprint, "-s", "small", *said)
-        assert request["status"] == "submitted"
-        operator = self.installation.person("operator")
-        approval = {"plan_hash": request["plan"]["hash"]}
-        operator.post(f"/v1/requests/{request['id']}/approve", approval)
-        done = self.cli.ask("request", "show", request["id"], "--wait")
-        assert done["status"] == "fulfilled"
-        shown = self.cli.ask("hosting", "show", name)
-        owner = self.installation.people[AGENCY]
-        return Site(self.installation, owner, AGENCY, shown["id"], shown["hostname"])
+        return host(self.installation, AGENCY, name, blueprint, *inputs)
 
     def deploy(self, folder: Path, site: Site) -> Any:
         return self.cli.ask("deploy", str(folder), "--hosting", site.hosting_id, "--wait")
@@ -84,8 +70,7 @@ def museum(installation: Installation, tmp_path_factory: pytest.TempPathFactory)
     prepared_images(*FAMILIES)
     owner = installation.people[AGENCY] = new_agency(installation, AGENCY)
     cli = installation.cli(owner.account)
-    for family in FAMILIES:
-        wait_until(partial(_has_image, installation, family), timeout_s=60)
+    wait_for_images(installation, *FAMILIES)
     return Museum(installation, cli, tmp_path_factory.mktemp("museum"))
 
 
@@ -260,10 +245,3 @@ def edit(site: Site, page: str, text: str) -> None:
         fields |= {"wikitext": text, "do[save]": "1", "id": page, "summary": ""}
         reply = visitor.post(address, fields, {"Cookie": cookie})
     assert reply.status in {200, 302}
-
-
-def _has_image(installation: Installation, family: str) -> bool:
-    """Whether the life of the region has seen a family's image."""
-    with installation.database() as db, db.read() as session:
-        [region] = list_regions(session)
-        return find_image(session, region.id, family) is not None

@@ -192,7 +192,6 @@ class Blueprint(_Part):
     sizes: dict[Name, Size] = Field(min_length=1)
     health: Health = Health()
     takes_settings: bool = False  # whether its agency sets environment variables
-    is_offered: bool = Field(default=True, exclude=True)  # one that isn't finished can't be had
     attachable: Attachable | None = None
     wheels: Wheels | None = None  # `edubba deploy` adds them to a release
     alerts: list[str] = []  # the alerts of monitoring/ that tell of its hostings

@@ -76,7 +76,13 @@ def linked_to_host(site: Site) -> Iterator[None]:
         run(*inside, "link", "set", "eth1", "up")
         yield
     finally:
-        run("ip", "link", "delete", link)
+        if (Path("/sys/class/net") / link).exists():  # unless the product took it away
+            run("ip", "link", "delete", link)
+
+
+def has_second_link(site: Site) -> bool:
+    """Whether the other end of `linked_to_host` is there still."""
+    return (Path("/sys/class/net") / f"x{site.installation.instance}").exists()
 
 
 def lose_power(installation: Installation) -> None:

@@ -82,6 +82,14 @@ STOPS: dict[str, Stop] = {
     "server_identity_changed": Stop(
         "A server of this name is there with another identity", _WAITS, _OPERATOR_RETRIES
     ),
+    **{
+        code: Stop(
+            "The way between an application and what it is attached to can't be laid so",
+            _OLD_LIVE,
+            "Detach the two and attach them again; if that does not help, tell the data centre.",
+        )
+        for code in ("wire_identity_changed", "wire_refused")
+    },
     "disk_cannot_shrink": Stop(
         "The disk of a server can grow, not shrink", _WAITS, "Ask for at least the present size."
     ),

@@ -3,6 +3,7 @@
 import pytest
 
 from control_plane.identity.rules import Role
+from tests.centre import KINDS
 from tests.cli.terminal import Terminal, World
 
 
@@ -92,8 +93,9 @@ def test_an_owner_sees_what_is_left_and_sets_nothing(world: World) -> None:
 
 def test_blueprints_are_shown_with_sizes_prices_and_inputs(world: World) -> None:
     person = world.person(Role.VIEWER, world.agency())
-    [listed] = person.ask("blueprint", "list")["items"]
-    assert listed["name"] == "static-site"
+    items = {one["name"]: one for one in person.ask("blueprint", "list")["items"]}
+    assert set(items) == set(KINDS)
+    listed = items["static-site"]
     assert "static-site" in person.tell("blueprint", "list")
     shown = person.tell("blueprint", "show", "static-site")
     for part in ("small", "5,110.000 IQD", "contact_email"):

@@ -40,6 +40,7 @@ EVENTS = {  # by what happened, or what a step waits for
     "configuration_failed": "Configuring the server failed and is tried again",
     "database_unavailable": "Waiting for the database",
     "deadline_passed": "This takes longer than it should",
+    "disk_busy": "Waiting until the server's disk is free",
     "drift_seen": "It was not as it should be, and is mended",
     "edge_command_failed": "Waiting for the edge",
     "edge_files": "Waiting for the edge's files",

@@ -8,6 +8,7 @@ from control_plane.locald.commands import CommandFailed, attempt, run
 from control_plane.locald.faults import Trouble
 from control_plane.locald.mounts import is_mounted
 from control_plane.locald.state import write_durably
+from control_plane.locald.waiting import wait_until
 
 _MIB = 1 << 20
 # A sparse file promises more than it takes. Below this the host could not keep what it promised
@@ -15,6 +16,7 @@ _MIB = 1 << 20
 HOST_RESERVE_MIB = 512
 _E2FSCK_MENDED = 1  # e2fsck's exit status: errors were found and corrected
 _JOURNAL_MIB = 4
+_RELEASED_S = 10.0
 
 
 def _size_file(image: Path) -> Path:
@@ -79,6 +81,16 @@ def list_loops(folder: Path) -> dict[str, str]:
         if file.startswith(f"{folder}/"):
             found[f"/dev/{backing.parts[3]}"] = file
     return found
+
+
+def wait_released(folder: Path) -> None:
+    """Wait until no file below `folder` is a disk any more. Raises Trouble (`disk_busy`).
+
+    A container that is being made has copies of all mounts for a moment. What is mounted anew
+    before these are gone is the same disk as before, of the same size.
+    """
+    if not wait_until(lambda: not list_loops(folder), _RELEASED_S):
+        raise Trouble("disk_busy", disks=", ".join(sorted(list_loops(folder).values())))
 
 
 def detach_loops(folder: Path) -> None:

@@ -12,7 +12,7 @@ from control_plane.locald import cgroups, seccomp
 from control_plane.locald.bundle import Paths, new_bundle, new_resources
 from control_plane.locald.checks import Server, Target
 from control_plane.locald.containers import Container, Containers
-from control_plane.locald.disks import detach_loops, ensure_disk, must_grow
+from control_plane.locald.disks import detach_loops, ensure_disk, must_grow, wait_released
 from control_plane.locald.edge_namespace import (
     end_edge_elsewhere,
     ensure_edge_namespace,
@@ -168,6 +168,7 @@ class Servers:
         self.containers.remove(server_id)
         unmount(self._names.runtime_dir(server_id))
         detach_loops(self._names.server_dir(server_id))
+        wait_released(self._names.server_dir(server_id))
 
     def observe(self, server_id: str) -> Fact:
         """Say what is there, and in which parts it differs from what was wished."""

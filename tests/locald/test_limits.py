@@ -124,3 +124,20 @@ def test_a_disk_never_grows_beyond_what_was_agreed(
     run(world, pair[0], "import os; os.unlink('/srv/site/fill')")
     assert is_up(world, pair[0])
     assert replace(SMALL) == pair[1].limits
+
+
+def test_a_disk_grows_to_what_was_agreed_though_somebody_still_looks_at_the_old_one(
+    world: LocaldWorld,
+) -> None:
+    """A container that is being made has copies of all mounts, as this process has."""
+    spec = world.a_running_server()
+    larger = replace(spec, limits=replace(spec.limits, disk_mib=256))
+    with subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", "echo; sleep 2"], stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout
+        other.stdout.readline()  # from now on it has them
+        world.cloud.ensure_server(larger, world.fence)
+    ask = "import os; disk = os.statvfs('/srv/site'); print(disk.f_blocks * disk.f_frsize)"
+    size = run(world, larger, ask)
+    assert int(size.stdout) > 200 << 20

@@ -243,7 +243,10 @@ def ask(name: str) -> dict[str, Any]:
 
 def reload(name: str) -> dict[str, Any]:
     """Let a running service read its files again, finishing what it is at."""
-    _control(name, _RELOADS[read_declared()[name]["reload_signal"]])
+    declaration = read_declared()[name]
+    _control(name, _RELOADS[declaration["reload_signal"]])
+    with contextlib.suppress(PermissionError):  # the receiver may reload, and keeps no marks
+        Layout().note(name, fingerprints(declaration))
     return {}
 
 
@@ -309,6 +312,8 @@ def main() -> int:
         if folder.name == "log":
             log(folder.parent.name)
         Path(GROUP).write_text(str(os.getpid()))
+        # What it starts with now, which may be another's change: only so is that seen and undone.
+        Layout().note(folder.name, fingerprints(read_declared()[folder.name]))
         run(folder.name, waits=True)
     verb, options = sys.argv[1], sys.argv[2:]
     if verb == "init":

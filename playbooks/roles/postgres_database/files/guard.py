@@ -2,9 +2,9 @@
 """Look after PostgreSQL: its disk, and whether it answers.
 
 A disk that is full to the last byte stops PostgreSQL for good, because it can't write its log. So
-transactions are read-only while little is left, those under way end with an error, and a file is
-kept that is given up when even that was too late. Who wants to make room begins with
-`BEGIN READ WRITE`.
+transactions are read-only while little is left, and those under way end with an error. Who wants
+to make room begins with `BEGIN READ WRITE`. Where even that was too late, PostgreSQL starts with
+the room of a file that is kept for it; who then fills that, too, needs a larger disk.
 
 A database has a deployment like any hosting, and shows its page and its nonce on the ports that a
 web server would have: the nonce only while PostgreSQL answers.
@@ -30,10 +30,11 @@ MIB = 1 << 20
 # What is free: a share of the disk, and MiB, for a small disk is filled between two looks.
 READ_ONLY = (0.08, 48)
 WRITABLE = (0.12, 72)
-LAST = (0.03, 12)  # nobody writes, whatever they asked for, and the ballast goes
-BALLAST_SIZE = (0.04, 16)
-LOOK_S = 0.25
+LAST = (0.04, 24)  # nobody writes, whatever they asked for
+BALLAST_SIZE = (0.04, 32)
+LOOK_S = 0.1
 ASK_S = 3.0
+SOON_S = 0.5
 ANSWER_COUNTS_S = 10.0  # > two questions
 QUERY_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_S = 1.0
@@ -81,7 +82,6 @@ class Disk:
 
         ballast = size(BALLAST_SIZE)
         if usage.free < size(LAST):
-            BALLAST.unlink(missing_ok=True)
             query(END_WRITERS)
         elif usage.free >= size(WRITABLE) + ballast:
             _ensure_ballast(ballast)
@@ -131,7 +131,7 @@ class Health:
             asked_at = time.monotonic()
             if query("SELECT 1") is None:
                 self.answered_at = asked_at
-            time.sleep(ASK_S if self.is_good else LOOK_S)
+            time.sleep(ASK_S if self.is_good else SOON_S)
 
 
 # What the edge sees

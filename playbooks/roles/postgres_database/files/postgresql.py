@@ -20,6 +20,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -31,12 +32,13 @@ BALLAST = Path("/srv/data/ballast")  # guard.py keeps it
 SOCKET = Path("/run/postgresql")
 BIN = Path("/usr/lib/postgresql/15/bin")
 CERTIFICATE_DAYS = 3650
-LAST_SHARE = 0.03  # of the disk that is free: below, PostgreSQL needs the ballast to start
+LEAST_FREE = 24 << 20  # PostgreSQL can't recover without; guard.py sees that it comes back
 OUT_OF_MEMORY = "500"  # the kernel kills a session before the postmaster (PostgreSQL 15, 19.4.4)
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 OURS = "made by Edubba"
 WRITES = "SET default_transaction_read_only = off"  # also while the disk is nearly full
 GOODBYE_MS = 5000
+STARTS_IN_S = 30.0  # a new cluster takes 3, a recovery as long as its log
 ITERATIONS = 4096  # PostgreSQL's own
 _SIOCGIFADDR = 0x8915  # linux/sockios.h
 
@@ -103,8 +105,7 @@ def forget_stale_locks() -> None:
 def run(command: list[str]) -> None:
     """Become PostgreSQL."""
     os.umask(0o077)
-    usage = shutil.disk_usage(DATA.parent)
-    if usage.free < usage.total * LAST_SHARE:
+    if shutil.disk_usage(DATA.parent).free < LEAST_FREE:
         BALLAST.unlink(missing_ok=True)
     os.environ["PG_OOM_ADJUST_FILE"] = "/proc/self/oom_score_adj"
     os.environ["PG_OOM_ADJUST_VALUE"] = OUT_OF_MEMORY
@@ -232,8 +233,18 @@ def _disconnect(user: str) -> None:
         raise SystemExit(f"{user} is still connected")
 
 
+def _wait_until_it_answers() -> None:
+    end = time.monotonic() + STARTS_IN_S
+    ready = [str(BIN / "pg_isready"), "-q", "-h", str(SOCKET)]
+    while subprocess.run(ready, check=False).returncode:
+        if time.monotonic() > end:
+            raise SystemExit("PostgreSQL does not take connections")
+        time.sleep(0.2)  # a program of its own, not a step
+
+
 def accounts(*, is_check: bool) -> dict[str, Any]:
     """Make the database and its users as they shall be."""
+    _wait_until_it_answers()
     changes = []
     for name, carry_out in list_changes(json.load(sys.stdin)):
         if not is_check:

@@ -84,7 +84,7 @@ def test_extensions_are_those_that_were_chosen(site: Hosted) -> None:
 
 def test_nothing_in_the_server_is_root_or_may_do_more_than_a_user(site: Hosted) -> None:
     site.get("/")
-    lines = site.run("sh", "-c", "cat /proc/[0-9]*/status").splitlines()
+    lines = site.run("sh", "-c", "cat /proc/[0-9]*/status || true").splitlines()
     users = {line.split()[1] for line in lines if line.startswith("Uid:")}
     assert users == {str(APP), "0"}  # this command's own
     first = site.run("cat", "/proc/1/status")
@@ -99,7 +99,7 @@ def test_a_secret_arrives_letter_by_letter_and_nobody_else_reads_it(site: Hosted
     assert "400" in site.run("stat", "-c", "%a", "/etc/hosting/environment.json")
     denied = site.try_to_run(["cat", "/etc/hosting/environment.json"], uid=990)
     assert denied["code"] != 0
-    assert AWKWARD not in site.run("sh", "-c", "cat /proc/[0-9]*/cmdline")
+    assert AWKWARD not in site.run("sh", "-c", "cat /proc/[0-9]*/cmdline || true")
     site.environment["AWKWARD"] = "another"
     site.configure()
     assert site.get("/")[1] == b"another"

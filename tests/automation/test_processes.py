@@ -1,7 +1,6 @@
 """A process that is said to be dead is dead, with all that descends from it."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -110,4 +109,3 @@ def test_strays_are_found_by_their_command_and_others_left_alone(
     assert kill_by_command(mark) >= 1
     assert not marked.is_alive
     assert other.is_alive
-    os.kill(other.pid, signal.SIGKILL)

@@ -170,9 +170,9 @@ def test_a_server_in_the_hosts_network_is_noticed(
     link = f"x{world.instance}"
     commands = [
         ["ip", "link", "add", link, "type", "veth", "peer", "name", "eth1", "netns", pid],
-        ["ip", "address", "add", "100.127.255.1/30", "dev", link],
+        ["ip", "address", "add", "100.127.254.1/30", "dev", link],
         ["ip", "link", "set", link, "up"],
-        ["nsenter", "-t", pid, "-n", "ip", "address", "add", "100.127.255.2/30", "dev", "eth1"],
+        ["nsenter", "-t", pid, "-n", "ip", "address", "add", "100.127.254.2/30", "dev", "eth1"],
         ["nsenter", "-t", pid, "-n", "ip", "link", "set", "eth1", "up"],
     ]
     try:

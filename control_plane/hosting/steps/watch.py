@@ -9,7 +9,6 @@ from control_plane.engine import lives
 from control_plane.engine.outcome import Again, Go, Outcome
 from control_plane.engine.registry import Ctx
 from control_plane.hosting import actions, queries
-from control_plane.hosting.steps.build import SERVER_DOWN
 from control_plane.hosting.steps.configure import list_drift
 from control_plane.hosting.steps.facts import (
     Facts,
@@ -20,7 +19,6 @@ from control_plane.hosting.steps.facts import (
 )
 from control_plane.hosting.steps.serve import is_served, probe_isolation, quarantined_by
 from control_plane.kit import clock
-from control_plane.kit.errors import Unavailable
 from control_plane.kit.log import get_log
 from control_plane.ports.cloud.port import ProbeReport, ServerState
 from control_plane.ports.edge.port import Route, RouteState
@@ -41,14 +39,14 @@ def watch(ctx: Ctx) -> Outcome:
     wished = _find_wish(ctx, facts, deployment.id)
     if wished is not None:
         return Go(wished)
-    report = _probe(ctx, facts)  # before anything is mended: what was open is to be known
-    if report is not None and report.controls_passed and report.reached:
-        return _take_out(ctx, facts, report)
     mended_by, drift = _look(ctx, facts, deployment.nonce)
     if drift:
         return _mend(ctx, mended_by, drift)
-    if report is None or not report.controls_passed:
+    report = probe_isolation(ctx, facts)
+    if not report.controls_passed:
         return _mend(ctx, "build_server", ["probe_impossible"])
+    if report.reached:
+        return _take_out(ctx, facts, report)
     note = partial(
         actions.note_observed,
         hosting_id=hosting.id,
@@ -67,16 +65,6 @@ def _find_wish(ctx: Ctx, facts: Facts, deployment_id: str) -> str | None:
     if ctx.load(partial(queries.find_approved_change, hosting_id=hosting.id)) is not None:
         return "change"
     return None if facts.is_wish_configured else "configure"
-
-
-def _probe(ctx: Ctx, facts: Facts) -> ProbeReport | None:
-    """Probe the isolation; None where the server doesn't run."""
-    try:
-        return probe_isolation(ctx, facts)
-    except Unavailable as away:
-        if away.code != SERVER_DOWN:
-            raise
-    return None
 
 
 def _look(ctx: Ctx, facts: Facts, nonce: str) -> tuple[str, list[str]]:

@@ -44,11 +44,11 @@ READS = {
 }
 NO_STEP_USES = {
     "automation.cancel",  # of a run under way, which no scene ends with: tests/hosting sees it
-    "cloud.ensure_wire",  # no step attaches one hosting to another yet
+    "cloud.ensure_wire",  # of attachments: tests/hosting sees them, no scene does yet
     "cloud.observe_wire",
     "cloud.remove_wire",
     "edge.replace_routes",  # each hosting's own life sees to its route
-    "keyring.seal",  # no step has a secret to keep yet
+    "keyring.seal",  # of attachments, too
 }
 
 

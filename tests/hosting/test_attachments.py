@@ -1,7 +1,6 @@
 """An application is attached to a database of its tenant: in memory, on both databases."""
 
 import json
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,11 +18,6 @@ from tests.plays import CERTIFICATE
 DATABASE = {"name": "records", "blueprint": "postgres-database", "size": "medium"}
 APPLICATION = {"name": "portal", "blueprint": "python-app", "size": "medium"}
 PYTHON = {"application": "portal.wsgi:application"}
-
-
-def live_on(centre: Centre, seconds: int) -> None:
-    for later in range(0, seconds + 1, 10):
-        centre.settle(timedelta(seconds=later))
 
 
 def both(centre: Centre) -> tuple[str, str]:
@@ -72,7 +66,7 @@ def test_an_application_gets_the_address_of_its_database_and_exactly_one_open_po
 ) -> None:
     application, database = both(centre)
     attachment = attach(centre, application, database)
-    live_on(centre, 60)
+    centre.live_on(60)
 
     row = row_of(centre, attachment)
     assert row.status == AttachmentStatus.LIVE
@@ -89,7 +83,7 @@ def test_an_application_gets_the_address_of_its_database_and_exactly_one_open_po
 def test_an_attachment_is_listed_by_both_sides_and_shows_no_password(centre: Centre) -> None:
     application, database = both(centre)
     attachment = attach(centre, application, database)
-    live_on(centre, 60)
+    centre.live_on(60)
 
     [password] = delivered(centre, database)[1].values()
     for one in (application, database):
@@ -105,10 +99,10 @@ def test_detaching_closes_the_port_and_the_user_and_a_new_one_gets_another_passw
 ) -> None:
     application, database = both(centre)
     first = attach(centre, application, database)
-    live_on(centre, 60)
+    centre.live_on(60)
     before = delivered(centre, database)[1]
     detach(centre, first)
-    live_on(centre, 60)
+    centre.live_on(60)
 
     assert row_of(centre, first).status == AttachmentStatus.DETACHED
     assert delivered(centre, database)[1] == {}
@@ -116,7 +110,7 @@ def test_detaching_closes_the_port_and_the_user_and_a_new_one_gets_another_passw
     assert not is_open(centre, first)
 
     second = attach(centre, application, database)
-    live_on(centre, 60)
+    centre.live_on(60)
     after = delivered(centre, database)[1]
     assert row_of(centre, second).status == AttachmentStatus.LIVE
     assert not set(before) & set(after)
@@ -128,7 +122,7 @@ def test_detaching_what_never_became_ready_leaves_nothing_open(centre: Centre) -
     attachment = attach(centre, application, database)
     detach(centre, attachment)
     detach(centre, attachment)
-    live_on(centre, 60)
+    centre.live_on(60)
 
     assert row_of(centre, attachment).status == AttachmentStatus.DETACHED
     assert delivered(centre, database)[1] == {}
@@ -143,7 +137,7 @@ def test_detaching_in_the_middle_leaves_nothing_open(centre: Centre, later: int)
         for _ in range(later):
             centre.step(life)
     detach(centre, attachment)
-    live_on(centre, 90)
+    centre.live_on(90)
 
     assert row_of(centre, attachment).status == AttachmentStatus.DETACHED
     assert delivered(centre, database)[1] == {}
@@ -154,13 +148,13 @@ def test_detaching_in_the_middle_leaves_nothing_open(centre: Centre, later: int)
 def test_a_way_that_was_closed_from_outside_is_opened_again(centre: Centre) -> None:
     application, database = both(centre)
     attachment = attach(centre, application, database)
-    live_on(centre, 60)
+    centre.live_on(60)
     address = row_of(centre, attachment).address
     centre.cloud.sabotage(database, fall)
-    live_on(centre, 150)
+    centre.live_on(150)
     assert is_open(centre, attachment)
     centre.cloud.sabotage(application, fall)
-    live_on(centre, 300)
+    centre.live_on(300)
 
     assert is_open(centre, attachment)
     assert row_of(centre, attachment).address == address
@@ -169,11 +163,11 @@ def test_a_way_that_was_closed_from_outside_is_opened_again(centre: Centre) -> N
 def test_the_end_of_a_database_detaches_it(centre: Centre) -> None:
     application, database = both(centre)
     attachment = attach(centre, application, database)
-    live_on(centre, 60)
+    centre.live_on(60)
 
     with centre.api.db.begin() as session:
         lives.request_ending(session, LIFE.kind, database)
-    live_on(centre, 60)
+    centre.live_on(60)
 
     assert centre.read(database).status == HostingStatus.ENDED
     assert centre.read(application).status == HostingStatus.ACTIVE
@@ -184,16 +178,16 @@ def test_the_end_of_a_database_detaches_it(centre: Centre) -> None:
 def test_an_application_stays_up_while_its_database_is_closed(centre: Centre) -> None:
     application, database = both(centre)
     attachment = attach(centre, application, database)
-    live_on(centre, 60)
+    centre.live_on(60)
     told = centre.owner.post(f"/v1/hostings/{database}/suspend", {"reason": "holidays"})
     assert told.status_code == 202, told.text
-    live_on(centre, 120)
+    centre.live_on(120)
 
     assert centre.read(database).status == HostingStatus.SUSPENDED
     assert centre.read(application).status == HostingStatus.ACTIVE
     assert "DATABASE_URL" in delivered(centre, application)[0]
     centre.owner.post(f"/v1/hostings/{database}/resume", {})
-    live_on(centre, 240)
+    centre.live_on(240)
     assert is_open(centre, attachment)
 
 

@@ -23,11 +23,6 @@ def runs_of(centre: Centre, hosting_id: str) -> Sequence[Run]:
         return list(reversed(runs.list_runs(session, hosting_id, None, 100).items))
 
 
-def live_on(centre: Centre, seconds: int) -> None:
-    for later in range(0, seconds + 1, 10):
-        centre.settle(timedelta(seconds=later))
-
-
 def set_for(centre: Centre, hosting_id: str, **settings: str | None) -> None:
     path = f"/v1/hostings/{hosting_id}/settings"
     answer = centre.owner.request("PATCH", path, json={"settings": settings})
@@ -76,14 +71,14 @@ def test_a_server_is_configured_before_anything_is_live_on_it(centre: Centre) ->
 def test_a_setting_is_delivered_by_a_run_and_only_once(centre: Centre) -> None:
     hosting_id = an_application(centre)
     set_for(centre, hosting_id, LANGUAGE="ar")
-    live_on(centre, 60)
+    centre.live_on(60)
 
     assert [run.status for run in runs_of(centre, hosting_id)] == [RunState.SUCCEEDED] * 2
     assert "LANGUAGE" in centre.cloud.server(hosting_id).configuration
     hosting = centre.read(hosting_id)
     assert hosting.observed_generation == hosting.generation
 
-    live_on(centre, 90)
+    centre.live_on(90)
     assert len(runs_of(centre, hosting_id)) == 2
 
 
@@ -91,7 +86,7 @@ def test_what_somebody_changes_in_a_server_is_seen_told_and_put_back(centre: Cen
     hosting = centre.active()
     wished = centre.cloud.server(hosting.id).configuration
     centre.cloud.sabotage(hosting.id, by_hand)
-    live_on(centre, 60)
+    centre.live_on(60)
 
     assert drift_told(centre, hosting.id) == ["configuration_changed"]
     assert centre.cloud.server(hosting.id).configuration == wished
@@ -105,7 +100,7 @@ def test_a_service_that_does_not_run_is_seen_told_and_started(centre: Centre) ->
         server.down = ("php",)
 
     centre.cloud.sabotage(hosting.id, fell)
-    live_on(centre, 60)
+    centre.live_on(60)
     assert drift_told(centre, hosting.id) == ["service_down:php"]
     assert centre.cloud.server(hosting.id).down == ()
 
@@ -115,7 +110,7 @@ def test_a_play_that_fails_leaves_the_site_as_it_was_and_its_owner_reads_why(
 ) -> None:
     hosting_id = an_application(centre)
     set_for(centre, hosting_id, REFUSED="Ur")
-    live_on(centre, 60)
+    centre.live_on(60)
 
     assert centre.read(hosting_id).status == HostingStatus.ACTIVE
     assert centre.front_page()
@@ -126,7 +121,7 @@ def test_a_play_that_fails_leaves_the_site_as_it_was_and_its_owner_reads_why(
     assert REFUSED in str((why.facts or {})["output"])
 
     set_for(centre, hosting_id, REFUSED=None, LANGUAGE="ar")
-    live_on(centre, 60)
+    centre.live_on(60)
     hosting = centre.read(hosting_id)
     assert runs_of(centre, hosting_id)[-1].status == RunState.SUCCEEDED
     assert (hosting.observed_generation, first.status) == (hosting.generation, "succeeded")
@@ -140,7 +135,7 @@ def test_a_run_that_was_lost_is_followed_by_another(centre: Centre) -> None:
 
     centre.automation.lose()
     set_for(centre, hosting_id, **{HANGS: None, "LANGUAGE": "ar"})
-    live_on(centre, 60)
+    centre.live_on(60)
     assert [run.status for run in runs_of(centre, hosting_id)] == [
         RunState.SUCCEEDED,
         RunState.LOST,
@@ -168,7 +163,7 @@ def test_a_hosting_that_ends_while_its_run_hangs_leaves_no_run_behind(centre: Ce
     run = runs_of(centre, hosting_id)[-1]
     with centre.api.db.begin() as session:
         lives.request_ending(session, LIFE.kind, hosting_id)
-    live_on(centre, 20)
+    centre.live_on(20)
 
     assert centre.read(hosting_id).status == HostingStatus.ENDED
     assert runs_of(centre, hosting_id)[-1].status == RunState.CANCELLED

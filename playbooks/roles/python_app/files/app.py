@@ -13,6 +13,7 @@ one rename switches static files and the application together. Called by names o
     app facts ID            where a deployment and its environment lie, as JSON
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -38,7 +39,8 @@ WAIT_S, POLL_S = 2.0, 0.1  # then the caller, who has others to look after, asks
 QUIET_S = 60.0  # how long requests may take to end after another release is live
 ENDING_S = 40.0  # gunicorn.conf.py: graceful_timeout, and some more
 SHOWN = 3000  # bytes of what a release said
-SPARE = 24  # processes that what is live can always have
+SPARE = 24  # processes that what else this server runs can always have
+OOM_LIVE, OOM_CANDIDATE = 500, 1000  # oom_score_adj, proc(5); what is tried goes first
 
 
 def about(deployment: str | None = None) -> dict[str, Any]:
@@ -89,14 +91,20 @@ def facts(deployment: str) -> dict[str, Any]:
         "tree": str(tree_of(deployment)),
         "environment": str(environment_of(deployment)),
         "variables": variables(deployment),
-        "most_processes": most_processes(),
+        "most_processes": most_processes(is_live=False),
         "about": about(deployment),
     }
 
 
-def most_processes() -> int:
-    """Return how many processes and threads a release may make this server have."""
-    return max(int(about()["pids"]) - SPARE, SPARE)
+def most_processes(*, is_live: bool) -> int:
+    """Return how many processes and threads a release may make this server have.
+
+    The kernel counts all of one user, and asks each process for its own limit: what is tried must
+    find its limit while what is live can still have every worker and thread that it may want.
+    """
+    own = about()
+    most = max(int(own["pids"]) - SPARE, SPARE)
+    return most if is_live else most - int(own["workers"]) * (1 + int(own["threads"])) - 1
 
 
 def read_slots() -> dict[str, dict[str, Any]]:
@@ -137,10 +145,19 @@ def run(name: str) -> None:
     (RUN / f"{deployment}.ready").unlink(missing_ok=True)
     (RUN / f"{deployment}.grown").unlink(missing_ok=True)
     print(_header(deployment), flush=True)
-    resource.setrlimit(resource.RLIMIT_NPROC, (most_processes(), most_processes()))
+    _give_way(is_live=deployment == pointed("live"))
     environment = {**variables(deployment), "EDUBBA_DEPLOYMENT": deployment}
     argv = ["python", "-m", "gunicorn", "--config", "/usr/lib/edubba/gunicorn.conf.py"]
     os.execvpe(str(environment_of(deployment) / "bin" / "python"), argv, environment)
+
+
+def _give_way(*, is_live: bool, pid: int = 0) -> None:
+    """Say how much of this server a process may take, and whose turn it is when memory ends."""
+    most = most_processes(is_live=True)
+    soft = most_processes(is_live=is_live)
+    resource.prlimit(pid, resource.RLIMIT_NPROC, (soft, most))
+    score = OOM_LIVE if is_live else OOM_CANDIDATE
+    Path(f"/proc/{pid or 'self'}/oom_score_adj").write_text(str(score))
 
 
 def _header(deployment: str) -> str:
@@ -260,9 +277,28 @@ def _grow(name: str, deployment: str) -> None:
     said = subprocess.run(
         ["s6-svstat", "-o", "pid", str(SCAN / name)], check=True, capture_output=True
     )
+    server = int(said.stdout)
+    _give_way(is_live=True, pid=server)  # first: what it starts from now on inherits
+    for pid in _descendants(server):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            _give_way(is_live=True, pid=pid)
     for _ in range(int(about()["workers"]) - 1):
-        os.kill(int(said.stdout), signal.SIGTTIN)
+        os.kill(server, signal.SIGTTIN)
         time.sleep(POLL_S)  # signals of a kind that are pending together are one
+
+
+def _descendants(pid: int) -> set[int]:
+    """Return the processes below a process."""
+    parents: dict[int, int] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            fields = status.read_text().rpartition(")")[2].split()
+            parents[int(status.parent.name)] = int(fields[1])
+    found, above = set[int](), {pid}
+    while above:
+        above = {child for child, parent in parents.items() if parent in above} - found
+        found |= above
+    return found
 
 
 def _end(name: str, deployment: str) -> None:

@@ -30,6 +30,7 @@ KEPT = 20
 OUTPUT_MAX = 4096
 RESERVE_BYTES = 1 << 16  # so that a release that fills the disk can be told of
 NOT_YET = 75  # EX_TEMPFAIL, sysexits.h
+GOES_FIRST = "1000"  # oom_score_adj, proc(5): when memory ends, before what is live
 
 
 def read_outcome(deployment: str) -> dict[str, Any]:
@@ -82,6 +83,7 @@ def _is_empty(path: Path) -> bool:
 
 def prepare() -> None:
     """Prepare the deployment that was asked for, and write down how it went."""
+    Path("/proc/self/oom_score_adj").write_text(GOES_FIRST)
     deployment = ASKED.read_text().strip()
     attempts = read_outcome(deployment)["attempts"] + 1
     outcome = OUTCOMES / f"{deployment}.json"

@@ -51,7 +51,8 @@ HEARTBEAT_LATE_S = 15.0  # the sweep comes every second
 
 def create_app(desk: Desk) -> FastAPI:
     """Return the application around a desk; whoever made the desk's database closes it."""
-    app = FastAPI(
+    app = openapi.DescribedApi(
+        without_key=WITHOUT_KEY,
         title="Edubba",
         summary="A self-hosted hosting control plane for a national data centre",
         version="1",
@@ -65,7 +66,6 @@ def create_app(desk: Desk) -> FastAPI:
     http.install(app)
     for router in ROUTERS:
         app.include_router(router, max_body_size=http.MAX_BODY_BYTES)
-    openapi.describe(app, WITHOUT_KEY)
     return app
 
 

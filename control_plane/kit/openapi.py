@@ -55,9 +55,21 @@ def list_routes(app: FastAPI) -> Iterator[RouteContext]:
             yield route
 
 
-def describe(app: FastAPI, without_key: frozenset[str]) -> None:
-    """Complete the application's OpenAPI document; `without_key` are POSTs that take no key."""
-    document = app.openapi()
+class DescribedApi(FastAPI):
+    """An application whose OpenAPI document is complete; it is made when it is first asked for."""
+
+    def __init__(self, *, without_key: frozenset[str], **options: Any) -> None:
+        super().__init__(**options)
+        self._without_key = without_key  # POSTs that take no Idempotency-Key
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document."""
+        if self.openapi_schema is None:
+            _complete(super().openapi(), self._without_key)
+        return super().openapi()
+
+
+def _complete(document: dict[str, Any], without_key: frozenset[str]) -> None:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for framework in ("HTTPValidationError", "ValidationError"):
         schemas.pop(framework, None)

@@ -125,6 +125,23 @@ def follow_wish(client: Client, path: str, generation: int, timeout_s: float) ->
     _until(look, timeout_s)
 
 
+def follow_attachment(client: Client, hosting_id: str, variable: str, timeout_s: float) -> None:
+    """Wait until an application has a variable of an attachment. Raises: Stop if it doesn't."""
+
+    def look() -> dict[str, Any] | None:
+        found = client.get(f"/v1/hostings/{hosting_id}/attachments")["items"]
+        for one in found:
+            is_wished = one["hosting"] == hosting_id and one["detached_at"] is None
+            if is_wished and one["variable"] == variable and one["status"] == "live":
+                return dict(one)
+        for one in found:
+            require_in_service(client, one["target"])
+        require_in_service(client, hosting_id)
+        return None
+
+    _until(look, timeout_s)
+
+
 def require_in_service(client: Client, hosting_id: str) -> None:
     """Raise Stop if a hosting's life stopped, or its isolation failed."""
     hosting = client.get(f"/v1/hostings/{hosting_id}")

@@ -10,9 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from control_plane.cli.choices import TimeoutOption, WaitOption
-from control_plane.cli.client import Client, connect
+from control_plane.cli.client import Client, connect, pause
 from control_plane.cli.exits import Code, Stop
-from control_plane.cli.following import follow_request, require_in_service
+from control_plane.cli.following import (
+    LOOK_EVERY_S,
+    follow_attachment,
+    follow_request,
+    require_in_service,
+)
 from control_plane.cli.means import left_of
 from control_plane.cli.terminal import answer, cell_of, note, rows, say, tr
 from control_plane.hosting.rules import TenantFile, parse_tenant_document
@@ -44,7 +49,9 @@ def plan(
     answer(found, lambda: _show(found, is_plan=True))
     if any(item["verdict"] == "differs" for item in found["items"]):
         raise typer.Exit(int(Code.REFUSED))
-    if exit_code and found["changed"]:
+    if any(one["verdict"] == "differs" for one in found["attachments"]):
+        raise typer.Exit(int(Code.REFUSED))
+    if exit_code and (found["changed"] or _to_attach(found)):
         raise typer.Exit(int(Code.CHANGES))
 
 
@@ -56,18 +63,42 @@ def apply(
 ) -> None:
     """Ask for what a tenant.yml declares and isn't so; applied again it asks for nothing.
 
-    All of the file is asked for, or nothing. With --wait it ends when all is as declared.
+    All of the file is asked for, or nothing; attachments once both hostings are in service. With
+    --wait it ends when all is as declared.
     """
     document = _read(file)
+    ends_at = time.monotonic() + timeout
     wish = document.value.model_dump(mode="json")
+    wish["reason"] = reason or wish["reason"]
     client = connect()
-    with _with_lines(document):
-        done = client.post("/v1/wishes/apply", {**wish, "reason": reason or wish["reason"]})
+    done = _apply(client, document, wish)
     for item in done["items"]:
         note(_sentence_of(item))
     if wait:
-        _wait(client, document.value, done["items"], timeout)
+        _wait(client, document.value, done["items"], ends_at)
+        while _verdicts(done) & {"waits"} and time.monotonic() < ends_at:
+            done["attachments"] = _apply(client, document, wish)["attachments"]
+            if _verdicts(done) & {"waits"}:
+                pause(LOOK_EVERY_S)
+    for one in done["attachments"]:
+        note(_sentence_of_join(one))
+    if wait:
+        _wait_for_attachments(client, done, ends_at)
     answer(done, lambda: _show(done, is_plan=False))
+
+
+def _apply(client: Client, document: Document[TenantFile], wish: dict[str, Any]) -> dict[str, Any]:
+    with _with_lines(document):
+        done: dict[str, Any] = client.post("/v1/wishes/apply", wish)
+    return done
+
+
+def _verdicts(found: dict[str, Any]) -> set[str]:
+    return {one["verdict"] for one in found["attachments"]}
+
+
+def _to_attach(found: dict[str, Any]) -> set[str]:
+    return _verdicts(found) & {"attach", "waits"}
 
 
 def _read(file: Path) -> Document[TenantFile]:
@@ -102,8 +133,7 @@ def _with_lines(document: Document[TenantFile]) -> Iterator[None]:
         raise Stop(stop.code, stop.reason, title, stop.mend, **facts) from stop
 
 
-def _wait(client: Client, file: TenantFile, items: list[dict[str, Any]], timeout_s: float) -> None:
-    ends_at = time.monotonic() + timeout_s
+def _wait(client: Client, file: TenantFile, items: list[dict[str, Any]], ends_at: float) -> None:
     states = {wished.name: wished.state for wished in file.hostings}
     for item in items:
         if item["hosting"] is None:
@@ -116,6 +146,14 @@ def _wait(client: Client, file: TenantFile, items: list[dict[str, Any]], timeout
         if states[item["name"]] == "active":
             require_in_service(client, item["hosting"])
         item["status"], item["url"] = hosting["status"], hosting["url"]
+
+
+def _wait_for_attachments(client: Client, done: dict[str, Any], ends_at: float) -> None:
+    hostings = {item["name"]: item["hosting"] for item in done["items"]}
+    for one in done["attachments"]:
+        if one["verdict"] != "undeclared":
+            hosting, left_s = hostings[one["hosting"]], max(1.0, ends_at - time.monotonic())
+            follow_attachment(client, hosting, one["variable"], left_s)
 
 
 def _show(found: dict[str, Any], *, is_plan: bool) -> None:
@@ -134,12 +172,16 @@ def _show(found: dict[str, Any], *, is_plan: bool) -> None:
                 status=tr(one["status"]),
             )
         )
+    for one in found["attachments"]:
+        if is_plan:
+            say(_sentence_of_join(one, is_plan=True))
     _show_sum(found, is_plan=is_plan)
 
 
 def _show_sum(found: dict[str, Any], *, is_plan: bool) -> None:
     if not found["changed"]:
-        say(tr("There is nothing to ask for."))
+        if not _to_attach(found):
+            say(tr("There is nothing to ask for."))
         return
     count, cost = found["changed"], found["cost"]["per_month"]
     message = "Requests to be made: {count}" if is_plan else "Requests made: {count}"
@@ -171,6 +213,22 @@ def _sentence_of(item: dict[str, Any]) -> str:
     request = item["request"] or {}
     known = {"request": request.get("id"), "status": tr(request.get("status", ""))}
     return tr(sentences[item["verdict"]], name=item["name"], **known)
+
+
+def _sentence_of_join(one: dict[str, Any], *, is_plan: bool = False) -> str:
+    sentences = {
+        "attach": "{hosting} would be attached to {target} now."
+        if is_plan
+        else "{hosting} is being attached to {target}; it finds the address in {variable}.",
+        "waits": "{hosting} can be attached to {target} once both are in service: apply again then,"
+        " or with --wait.",
+        "unchanged": "{hosting} is attached to {target}, as declared.",
+        "differs": "{hosting} has {variable} from another attachment; `edubba attachment end"
+        " {attachment}` makes room for {target}.",
+        "undeclared": "{hosting} is attached to {target}; that is not declared here and is left"
+        " alone.",
+    }
+    return tr(sentences[one["verdict"]], **one)
 
 
 def _difference(name: str, verdict: str, one: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from control_plane.hosting.actions.deploying import (
     roll_back,
 )
 from control_plane.hosting.actions.fulfilling import begin_change, reopen
+from control_plane.hosting.actions.joining import Joined
 from control_plane.hosting.actions.living import (
     Configured,
     abandon,
@@ -49,13 +50,15 @@ from control_plane.hosting.actions.submitting import (
 )
 from control_plane.hosting.actions.suspending import resume, suspend
 from control_plane.hosting.actions.terms import Terms, installed_policy
-from control_plane.hosting.actions.wishing import Granted, apply_wishes, plan_wishes
+from control_plane.hosting.actions.wishing import Applied, Granted, apply_wishes, plan_wishes
 
 __all__ = [
+    "Applied",
     "Configured",
     "Delivered",
     "DeployWish",
     "Granted",
+    "Joined",
     "Proposal",
     "RollbackWish",
     "SettingChanges",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlmodel import Session
 
 from control_plane.blueprints import queries as blueprints
+from control_plane.blueprints.rules import Attachable
 from control_plane.engine import lives
 from control_plane.hosting import queries
 from control_plane.hosting.models import Attachment, Hosting
@@ -30,17 +31,12 @@ def attach(session: Session, actor: Actor, reference: str, target_reference: str
 
     Raises: NotFound, Forbidden, NotAttachable, AlreadyAttached.
     """
-    client = _locked(session, actor, reference)
-    target = _locked(session, actor, target_reference)
-    blueprint = blueprints.get_blueprint(session, client.blueprint_version_id)
-    offered = blueprints.get_blueprint(session, target.blueprint_version_id).attachable
-    is_possible = (
-        client.id != target.id
-        and client.tenant_id == target.tenant_id
-        and blueprint.takes_settings
-        and {client.status, target.status} == {HostingStatus.ACTIVE}
-    )
-    if offered is None or not is_possible:
+    client = queries.get_hosting_for(session, actor, reference, Permission.HOSTING_REQUEST)
+    target = queries.get_hosting_for(session, actor, target_reference, Permission.HOSTING_REQUEST)
+    for hosting in sorted((client, target), key=lambda one: one.name):  # one order for everybody
+        hold(session, hosting)
+    offered = check_attachable(session, client, target)
+    if {client.status, target.status} != {HostingStatus.ACTIVE}:
         raise NotAttachable(client=client.name, target=target.name)
     present = queries.find_wished_attachment(session, client.id, offered.variable)
     if present is not None:
@@ -64,6 +60,24 @@ def attach(session: Session, actor: Actor, reference: str, target_reference: str
         session.add(hosting)
     _log(session, actor.person_id, row, "wished")
     return row
+
+
+def check_attachable(session: Session, client: Hosting, target: Hosting) -> Attachable:
+    """Return what the target offers to the client once both run. Raises: NotAttachable."""
+    blueprint = blueprints.get_blueprint(session, client.blueprint_version_id)
+    offered = blueprints.get_blueprint(session, target.blueprint_version_id).attachable
+    is_possible = (
+        client.id != target.id and client.tenant_id == target.tenant_id and blueprint.takes_settings
+    )
+    if offered is None or not is_possible:
+        raise NotAttachable(client=client.name, target=target.name)
+    return offered
+
+
+def hold(session: Session, hosting: Hosting) -> None:
+    """Let nobody else change a hosting until the transaction ends, and wake its life."""
+    lives.signal_life(session, LIFE.kind, hosting.id)  # locks the life first, as its steps do
+    session.refresh(hosting, with_for_update=True)
 
 
 def detach(session: Session, actor: Actor, attachment_id: str) -> Attachment:
@@ -170,13 +184,6 @@ def _end(session: Session, actor_id: str, row: Attachment) -> None:
 def _signal(session: Session, row: Attachment) -> None:
     for hosting_id in sorted((row.hosting_id, row.target_id)):  # locks in one order
         lives.signal_life(session, LIFE.kind, hosting_id)
-
-
-def _locked(session: Session, actor: Actor, reference: str) -> Hosting:
-    hosting = queries.get_hosting_for(session, actor, reference, Permission.HOSTING_REQUEST)
-    lives.signal_life(session, LIFE.kind, hosting.id)  # locks the life first, as its steps do
-    session.refresh(hosting, with_for_update=True)
-    return hosting
 
 
 def _log(session: Session, actor_id: str, row: Attachment, what: str) -> None:

@@ -15,7 +15,15 @@ from control_plane.blueprints.rules import (
     check_inputs,
 )
 from control_plane.hosting import queries
+from control_plane.hosting.actions.attaching import hold
 from control_plane.hosting.actions.changing import submit_change
+from control_plane.hosting.actions.joining import (
+    Joined,
+    attach_running,
+    find_attachable,
+    list_joined,
+    refuse_differing,
+)
 from control_plane.hosting.actions.submitting import submit_create, submit_end
 from control_plane.hosting.actions.terms import Terms
 from control_plane.hosting.models import Hosting, Request
@@ -51,6 +59,7 @@ from control_plane.kit.errors import Problem
 from control_plane.tenancy import queries as tenancy
 from control_plane.tenancy.rules import TenantEnding
 
+_ASK = Permission.HOSTING_REQUEST
 _OVER = GONE | {HostingStatus.ENDING}
 # Which part of a file a problem is about, so that its reader is shown the line.
 _OF_THE_FILE: dict[type[Problem], str] = {
@@ -86,41 +95,59 @@ class Granted:
     differences: tuple[Difference, ...] = ()
 
 
-def plan_wishes(session: Session, actor: Actor, file: TenantFile, terms: Terms) -> list[Granted]:
-    """Do what `apply_wishes` does, but tell of a hosting that differs; the caller undoes it all.
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a file came to: each of its hostings in its order, and each attachment."""
 
-    Raises: what `apply_wishes` does, without HostingDiffers.
+    hostings: list[Granted]
+    attachments: list[Joined]
+
+
+def plan_wishes(session: Session, actor: Actor, file: TenantFile, terms: Terms) -> Applied:
+    """Do what `apply_wishes` does, but tell of what differs; the caller undoes it all.
+
+    Raises: what `apply_wishes` does, without HostingDiffers and AlreadyAttached.
     """
-    agency = tenancy.get_agency_for(session, actor, file.agency, Permission.HOSTING_REQUEST)
+    agency = tenancy.get_agency_for(session, actor, file.agency, _ASK)
     granted: dict[str, Granted] = {}
     # What is there comes first, and in one order for everybody: its life is locked before the
     # agency, as its own steps do, so that nobody waits in a circle.
-    for index, wished in sorted(enumerate(file.hostings), key=lambda item: item[1].name):
-        with _pointing_at(index):
-            there = _look(session, actor, (file, wished), terms)
-        if there is not None:
-            granted[wished.name] = there
+    declared = {wished.name: (index, wished) for index, wished in enumerate(file.hostings)}
+    attachable = find_attachable(session, file)
+    for name in sorted(declared.keys() | attachable):
+        if name in attachable:
+            hold(session, queries.get_hosting_for(session, actor, f"{file.agency}:{name}", _ASK))
+        if name in declared:
+            index, wished = declared[name]
+            with _pointing_at(index):
+                there = _look(session, actor, (file, wished), terms)
+            if there is not None:
+                granted[name] = there
+    made = attach_running(session, actor, file)
     tenancy.lock_agency(session, agency.id)
     for index, wished in enumerate(file.hostings):
         if wished.name not in granted:
             with _pointing_at(index):
                 granted[wished.name] = _create(session, actor, (file, wished), terms)
-    return [granted[wished.name] for wished in file.hostings]
+    hostings = [granted[wished.name] for wished in file.hostings]
+    return Applied(hostings, list_joined(session, file, made))
 
 
-def apply_wishes(session: Session, actor: Actor, file: TenantFile, terms: Terms) -> list[Granted]:
-    """Ask for all that is declared and isn't so: to be made, to be otherwise, to end.
+def apply_wishes(session: Session, actor: Actor, file: TenantFile, terms: Terms) -> Applied:
+    """Ask for all that is declared and isn't so: to be made, to be otherwise, to end, attached.
 
-    All of it or nothing; applied again it asks for nothing. Raises: what `submit_create`,
-    `submit_change` and `submit_end` do, and HostingDiffers.
+    All of it or nothing; applied again it asks for nothing, but for attachments of what runs only
+    now. Raises: what `submit_create`, `submit_change`, `submit_end` and `attach` do, and
+    HostingDiffers.
     """
-    granted = plan_wishes(session, actor, file, terms)
-    for index, one in enumerate(granted):
+    applied = plan_wishes(session, actor, file, terms)
+    for index, one in enumerate(applied.hostings):
         if one.verdict == WishVerdict.DIFFERS and one.hosting is not None:
             fields = ", ".join(difference.field for difference in one.differences)
             with _pointing_at(index):
                 raise HostingDiffers(name=one.wished.name, fields=fields, hosting=one.hosting.id)
-    return granted
+    refuse_differing(file, applied.attachments)
+    return applied
 
 
 def _look(

@@ -1,6 +1,5 @@
 """The doors to declared wishes: what a tenant.yml comes to, and asking for it."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -9,10 +8,11 @@ from sqlmodel import Session
 
 from control_plane.hosting import actions, queries
 from control_plane.hosting.api.requests import remaining_of, terms_of
-from control_plane.hosting.rules import HostingStatus, RequestStatus, TenantFile
+from control_plane.hosting.rules import HostingStatus, JoinVerdict, RequestStatus, TenantFile
 from control_plane.hosting.schemas import (
     CostOut,
     DifferenceOut,
+    JoinOut,
     RequestOut,
     UndeclaredOut,
     WishesOut,
@@ -34,9 +34,9 @@ def plan_wishes(desk: DeskDep, actor: Requester, http: HttpRequest, body: Tenant
     def act(session: Session) -> WishesOut:
         # Done in earnest and undone, so that the answer is what `apply` would come to.
         with session.begin_nested() as trial:
-            granted = actions.plan_wishes(session, actor, body, terms_of(desk))
-            answer = _wishes(session, actor, body, granted)
-            before = {one.wished.name: one.before for one in granted}
+            applied = actions.plan_wishes(session, actor, body, terms_of(desk))
+            answer = _wishes(session, actor, body, applied)
+            before = {one.wished.name: one.before for one in applied.hostings}
             trial.rollback()
         return _before_it_happens(answer, before)
 
@@ -48,17 +48,17 @@ def apply_wishes(desk: DeskDep, actor: Requester, http: HttpRequest, body: Tenan
     """Ask for all of a tenant.yml that isn't there; applied again it asks for nothing."""
 
     def act(session: Session) -> WishesOut:
-        granted = actions.apply_wishes(session, actor, body, terms_of(desk))
-        return _wishes(session, actor, body, granted)
+        applied = actions.apply_wishes(session, actor, body, terms_of(desk))
+        return _wishes(session, actor, body, applied)
 
     return desk.once(http, actor, body, act)
 
 
 def _wishes(
-    session: Session, actor: Actor, file: TenantFile, granted: Sequence[actions.Granted]
+    session: Session, actor: Actor, file: TenantFile, applied: actions.Applied
 ) -> WishesOut:
     agency = tenancy.get_agency_for(session, actor, file.agency, Permission.HOSTING_REQUEST)
-    items = [_wish(session, one) for one in granted]
+    items = [_wish(session, one) for one in applied.hostings]
     declared = {wished.name for wished in file.hostings}
     present = queries.list_present(session, agency.id, file.tenant, file.region)
     return WishesOut(
@@ -70,6 +70,7 @@ def _wishes(
             for one in present
             if one.name not in declared
         ],
+        attachments=[_join(one) for one in applied.attachments],
         cost=CostOut.of(agency.currency, sum(max(0, _more(item)) for item in items)),
         saves=CostOut.of(agency.currency, sum(max(0, -_more(item)) for item in items)),
         remaining=remaining_of(session, agency),
@@ -104,6 +105,16 @@ def _wish(session: Session, granted: actions.Granted) -> WishOut:
     )
 
 
+def _join(joined: actions.Joined) -> JoinOut:
+    return JoinOut(
+        hosting=joined.hosting,
+        target=joined.target,
+        variable=joined.variable,
+        verdict=joined.verdict,
+        attachment=joined.row.id if joined.row else None,
+    )
+
+
 def _before_it_happens(answer: WishesOut, before: dict[str, HostingStatus | None]) -> WishesOut:
     items = [
         item.model_copy(
@@ -115,4 +126,8 @@ def _before_it_happens(answer: WishesOut, before: dict[str, HostingStatus | None
         )
         for item in answer.items
     ]
-    return answer.model_copy(update={"items": items})
+    attachments = [
+        one.model_copy(update={"attachment": None}) if one.verdict == JoinVerdict.ATTACH else one
+        for one in answer.attachments
+    ]
+    return answer.model_copy(update={"items": items, "attachments": attachments})

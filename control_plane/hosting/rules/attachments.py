@@ -96,3 +96,12 @@ class AlreadyAttached(Problem):
     status: ClassVar[int] = 409
     title: ClassVar[str] = "{client} has {variable} from an attachment already"
     mend: ClassVar[str] = "Detach that one first; it is {attachment}."
+
+
+class VariableTaken(Problem):
+    """Two attachments that are declared would give an application the same variable."""
+
+    code: ClassVar[str] = "variable_taken"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "{client} would have {variable} from {first} and from {target}"
+    mend: ClassVar[str] = "An application has one database at a time: declare one of them."

@@ -22,7 +22,7 @@ Inputs = Annotated[
     dict[Annotated[str, Field(pattern=INPUT_PATTERN, max_length=40)], str | int | bool | Entries],
     Field(max_length=50),
 ]
-MAX_HOSTINGS = 100
+MAX_HOSTINGS, MAX_ATTACHMENTS = 100, 10
 CHANGEABLE = frozenset({"inputs", "size", "title"})  # without making a hosting anew
 
 
@@ -34,6 +34,16 @@ class WishVerdict(StrEnum):
     END = "end"  # it is there and shall not be: a request to end it
     UNCHANGED = "unchanged"
     DIFFERS = "differs"  # it is there otherwise, and no request can change it
+
+
+class JoinVerdict(StrEnum):
+    """What one declared attachment comes to."""
+
+    ATTACH = "attach"  # both run: it is wished for
+    WAITS = "waits"  # one of the two doesn't run yet; applied again later, it is wished for
+    UNCHANGED = "unchanged"
+    DIFFERS = "differs"  # the application has the variable from another database
+    UNDECLARED = "undeclared"  # it is there and the file doesn't name it; it is left alone
 
 
 class _Part(BaseModel):
@@ -52,6 +62,8 @@ class WishedHosting(_Part):
     size: Slug
     hostname: Hostname | None = None  # left out: `<name>-<agency>` below the zone
     inputs: Inputs = {}
+    # The databases of the tenant that this application reaches, by their names.
+    attachments: Annotated[list[Slug], Field(max_length=MAX_ATTACHMENTS)] = []
     state: Literal["active", "ended"] = "active"
 
 
@@ -144,7 +156,22 @@ def parse_tenant_document(text: str, source: str = "tenant.yml") -> Document[Ten
             "{key} stands here twice",
             key=document.value.hostings[doubled].name,
         )
+    _check_attachments(document)
     return document
+
+
+def _check_attachments(document: Document[TenantFile]) -> None:
+    """Look at what is declared of attachments, as far as the file alone can tell."""
+    ended = {one.name for one in document.value.hostings if one.state == "ended"}
+    for index, wished in enumerate(document.value.hostings):
+        for place, target in enumerate(wished.attachments):
+            where = ("hostings", index, "attachments", place)
+            if target in wished.attachments[:place]:
+                raise document.mistake(where, "{key} stands here twice", key=target)
+            if target == wished.name:
+                raise document.mistake(where, "{name} can't be attached to itself", name=target)
+            if target in ended and wished.state == "active":
+                raise document.mistake(where, "{name} is declared as ended", name=target)
 
 
 def find_doubled(file: TenantFile) -> int | None:

@@ -27,6 +27,7 @@ from control_plane.hosting.schemas.requests import (
 )
 from control_plane.hosting.schemas.wishes import (
     DifferenceOut,
+    JoinOut,
     UndeclaredOut,
     WishesOut,
     WishOut,
@@ -43,6 +44,7 @@ __all__ = [
     "EndIn",
     "HostingDetailOut",
     "HostingOut",
+    "JoinOut",
     "PlanOut",
     "PolicyOut",
     "RejectIn",

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from control_plane.hosting.rules import (
     Difference,
     HostingStatus,
+    JoinVerdict,
     WishVerdict,
 )
 from control_plane.hosting.schemas.requests import CostOut, PlanOut, RequestOut
@@ -47,6 +48,16 @@ class UndeclaredOut(BaseModel):
     status: HostingStatus
 
 
+class JoinOut(BaseModel):
+    """What one attachment of a declared hosting comes to."""
+
+    hosting: str = Field(description="The application's name")
+    target: str = Field(description="The database's name")
+    variable: str
+    verdict: JoinVerdict
+    attachment: str | None = Field(description="Null if it isn't there, or not yet")
+
+
 class WishesOut(BaseModel):
     """What a tenant.yml comes to."""
 
@@ -54,6 +65,7 @@ class WishesOut(BaseModel):
     changed: int = Field(description="How many requests it becomes")
     items: list[WishOut]
     undeclared: list[UndeclaredOut]
+    attachments: list[JoinOut]
     cost: CostOut = Field(description="Of all that would be, or is, asked for")
     saves: CostOut = Field(description="By all that would end, or is asked to end")
     remaining: list[ResourceUse]

@@ -53,7 +53,7 @@ check-playbooks: dev ## yamllint, ansible-lint, shellcheck
 
 .PHONY: check-tests
 check-tests: dev ## the quick tests
-	$(PYTHON) -m pytest -q -m "$(QUICK)"
+	$(PYTHON) -m pytest -q $(AT_ONCE) -m "$(QUICK)"
 
 .PHONY: test
 test: dev ## everything else but the exhaustive kills

@@ -21,19 +21,16 @@ from control_plane.ledger import actions as ledger_actions
 from control_plane.ports.automation.memory import MemoryAutomation
 from control_plane.ports.blobs.memory import MemoryBlobs
 from control_plane.ports.bundle import Ports
-from control_plane.ports.cloud.memory import STATIC_SITE, MemoryCloud
-from control_plane.ports.cloud.port import Image
+from control_plane.ports.cloud.memory import MemoryCloud
 from control_plane.ports.edge.memory import MemoryEdge
 from control_plane.ports.keyring.memory import MemoryKeyring
 from control_plane.tenancy import actions as tenancy
 from control_plane.tenancy import steps as tenancy_steps
 from control_plane.tenancy.rules import RegionKind
 from tests.api import Api, User, a_person, an_agency, an_api
-from tests.offer import a_blueprint, a_wish
+from tests.offer import IMAGES, KINDS, a_blueprint, a_wish
 from tests.plays import plays_on
 
-KINDS = ("static-site", "python-app", "postgres-database")
-IMAGES = (STATIC_SITE, *(Image(kind, f"sha256:{kind:0>64}") for kind in KINDS[1:]))
 FLOWS = (tenancy_steps.REGION_FLOW, tenancy_steps.TENANT_FLOW, steps.EDGE_FLOW, steps.FLOW)
 
 

@@ -13,6 +13,7 @@ import control_plane.migrations.tables  # noqa: F401  # every table, before any 
 from control_plane.kit.db import METADATA, Database
 from tests.api import Api, an_api
 from tests.postgresql import a_postgresql
+from tests.quick_disk import quick_folder
 
 # What takes longest is begun first: no process is alone with it when the others have ended.
 LONGEST = (
@@ -51,35 +52,42 @@ def postgresql_template(postgresql_server: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sqlite_template() -> Iterator[Path]:
     """Make the tables once in a file that each test's own is copied from."""
-    path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    engine = create_engine(f"sqlite:///{path}")
-    METADATA.create_all(engine)
-    engine.dispose()
-    return path
+    with quick_folder() as folder:
+        path = folder / "template.db"
+        engine = create_engine(f"sqlite:///{path}")
+        METADATA.create_all(engine)
+        engine.dispose()
+        yield path
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """Give the URL of an empty database with all tables, once for each engine."""
-    with an_empty_database(request, tmp_path) as url:
+    with an_empty_database(request) as url:
         yield url
 
 
 @contextmanager
-def an_empty_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+def an_empty_database(request: pytest.FixtureRequest) -> Iterator[str]:
     """Make a database with all tables, of the engine that is the fixture's parameter."""
     if request.param == "sqlite":
-        path = folder / "edubba.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
+        with an_empty_sqlite(request.getfixturevalue("sqlite_template")) as url:
+            yield url
         return
     server = request.getfixturevalue("postgresql_template")
     name = f"t_{uuid.uuid4().hex}"
     _admin(server, f"CREATE DATABASE {name} TEMPLATE template_edubba")
     yield f"{server}/{name}"
     _admin(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def an_empty_sqlite(template: Path) -> Iterator[str]:
+    """Make an SQLite database with all tables."""
+    with quick_folder() as folder:
+        yield f"sqlite:///{shutil.copy(template, folder / 'edubba.db')}"
 
 
 @pytest.fixture
@@ -91,13 +99,12 @@ def db(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def sqlite_db(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
+def sqlite_db(sqlite_template: Path) -> Iterator[Database]:
     """Give an empty SQLite database, for tests in which the engine makes no difference."""
-    path = tmp_path / "edubba.db"
-    shutil.copy(sqlite_template, path)
-    database = Database(f"sqlite:///{path}")
-    yield database
-    database.close()
+    with an_empty_sqlite(sqlite_template) as url:
+        database = Database(url)
+        yield database
+        database.close()
 
 
 @pytest.fixture

@@ -8,11 +8,15 @@ from control_plane.kit import clock
 from control_plane.kit.db import Database
 from control_plane.kit.installed import tenants_dir
 from control_plane.ledger.rules import SYSTEM
+from control_plane.ports.cloud.memory import STATIC_SITE
+from control_plane.ports.cloud.port import Image
 from control_plane.tenancy import actions as tenancy
 from control_plane.tenancy.models import Region, RegionImage
 from control_plane.tenancy.rules import RegionKind
 
 IMAGE = f"sha256:{'1' * 64}"
+KINDS = ("static-site", "python-app", "postgres-database")
+IMAGES = (STATIC_SITE, *(Image(kind, f"sha256:{kind:0>64}") for kind in KINDS[1:]))
 
 
 def a_blueprint(db: Database, kind: str = "static-site") -> BlueprintVersion:

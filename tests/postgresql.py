@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.ports import free_port
+from tests.quick_disk import quick_place
 
 BIN = Path("/usr/lib/postgresql/15/bin")
 QUICK = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300"
@@ -52,7 +53,7 @@ class Postgresql:
 @contextmanager
 def a_postgresql() -> Iterator[Postgresql]:
     """Give a running server; afterwards nothing of it is left, stopped or not."""
-    server = Postgresql(Path(tempfile.mkdtemp(prefix="edubba-pg-")))
+    server = Postgresql(Path(tempfile.mkdtemp(prefix="edubba-pg-", dir=quick_place())))
     try:
         server.make()
         server.start()

@@ -3,8 +3,8 @@
 import pytest
 
 from control_plane.identity.rules import Role
-from tests.centre import KINDS
 from tests.cli.terminal import Terminal, World
+from tests.offer import KINDS
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ NEW = ["setup", "operator", EMAIL, "--name", "سامر", "--password-stdin"]
 def root(sqlite_db: Database, tmp_path: Path) -> Terminal:
     """Give a terminal on a machine whose database is at hand, on a zone of the real world."""
     told = {
-        "EDUBBA_DATABASE_URL": f"sqlite:///{tmp_path / 'edubba.db'}",
+        "EDUBBA_DATABASE_URL": str(sqlite_db.url),
         "EDUBBA_ZONE": "gov.example",
     }
     return Terminal("http://127.0.0.1:9", tmp_path, variables=told)

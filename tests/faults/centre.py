@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from io import BytesIO
+from typing import Any
 
 from sqlmodel import col, select
 
@@ -18,8 +19,8 @@ from control_plane.engine.sweep import find_due_lives
 from control_plane.hosting import actions, steps
 from control_plane.hosting import queries as hostings
 from control_plane.hosting.actions import Terms, installed_policy
-from control_plane.hosting.models import Hosting, Request
-from control_plane.hosting.rules import Change, NewHosting, RequestStatus
+from control_plane.hosting.models import Attachment, Hosting, Request
+from control_plane.hosting.rules import AttachmentStatus, Change, NewHosting, RequestStatus
 from control_plane.identity.rules import Actor, Role
 from control_plane.kit import clock
 from control_plane.kit.db import Database, database_now
@@ -37,7 +38,7 @@ from control_plane.tenancy.rules import RegionKind
 from tests.api import an_agency
 from tests.faults.pictures import faults_of, rows_of
 from tests.faults.world import World
-from tests.offer import a_blueprint, a_wish
+from tests.offer import KINDS, a_blueprint, a_wish
 
 HOLDER = "machine/edubba"
 SOON = timedelta(seconds=10)  # what comes up later than this is rest
@@ -69,7 +70,8 @@ class QuietCentre:
     def open(self) -> None:
         """Begin as an installation does, with one agency."""
         agency = an_agency(self.db)
-        a_blueprint(self.db)
+        for kind in KINDS:
+            a_blueprint(self.db, kind)
         self.agency_id = agency.id
         owner = {agency.id: frozenset({Role.OWNER})}
         self.people = {
@@ -93,9 +95,9 @@ class QuietCentre:
 
     # What people wish
 
-    def request(self, name: str, size: str = "medium") -> str:
-        """Ask for a hosting; the policy approves a small one by itself."""
-        wish = a_wish(name=name, size=size)
+    def request(self, name: str, size: str = "medium", **more: Any) -> str:
+        """Ask for a hosting; the policy approves a small site by itself."""
+        wish = a_wish(name=name, size=size, **more)
         del wish["kind"]
         owner = self.people[Role.OWNER]
         with self.db.begin() as session:
@@ -187,6 +189,24 @@ class QuietCentre:
         with self.db.begin() as session:
             for life in session.exec(select(Life).where(col(Life.kind) == kind)).all():
                 lives.request_ending(session, kind, life.subject_id)
+
+    def attach(self, name: str, database: str) -> None:
+        references = f"health:{name}", f"health:{database}"
+        with self.db.begin() as session:
+            actions.attach(session, self.people[Role.OWNER], *references)
+
+    def detach(self, name: str) -> None:
+        """End all attachments of an application."""
+        for row in self.attachments(name):
+            with self.db.begin() as session:
+                actions.detach(session, self.people[Role.OWNER], row.id)
+
+    def attachments(self, name: str) -> list[Attachment]:
+        """Return those that have not ended."""
+        hosting_id = self.hosting(name).id
+        with self.db.read() as session:
+            found = session.exec(select(Attachment).where(col(Attachment.hosting_id) == hosting_id))
+            return [one for one in found if one.status != AttachmentStatus.DETACHED]
 
     def hosting(self, name: str) -> Hosting:
         with self.db.read() as session:

@@ -30,8 +30,12 @@ LEFT_OUT = {"ledger_node": None, "ledger_checkpoint": None} | {
     "life": {"lease_counter", "signals", "attempts"},
     "timeline_event": {"attempt"},
     "ledger_entry": {"leaf_index", "leaf_hash", "commitment", "salt"},
+    "hosting": {"configured_as"},  # a digest of passwords, too
+    "run": {"pid"},
 }
 WAITS = re.compile(r"waiting_for_\w+|nonce_not_seen")  # who comes first is nobody's promise
+# Of an attachment's two sides either may come first.
+SIDES = re.compile(r'("action": "attachment\.\w+", "actor_id": "life:)[^"]+')
 NEW_IDS = re.compile(r"\b(evt|alc|ent|lif|run)_[0-9a-z]{26}")
 MOMENTS = re.compile(r"\b\d{4}-\d\d-\d\dT[0-9:.+]+")
 
@@ -62,6 +66,7 @@ def _text(row: Mapping[Any, Any], left_out: set[str], names: Mapping[str, str]) 
     text = json.dumps(plain, default=_told, sort_keys=True, ensure_ascii=False)
     for life_id, name in names.items():
         text = text.replace(life_id, name)
+    text = SIDES.sub(r"\1a side's", text)
     return MOMENTS.sub("a moment", NEW_IDS.sub(r"\1", text))
 
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 from control_plane.blueprints.models import Price
-from control_plane.hosting.rules import HostingStatus
+from control_plane.hosting.rules import AttachmentStatus, HostingStatus
 from control_plane.kit import clock
 from control_plane.kit.ids import new_id
 from tests.faults.centre import QuietCentre
@@ -145,6 +145,30 @@ def _end_again(centre: QuietCentre) -> None:
     centre.end("other")
 
 
+def _ask_for_a_database(centre: QuietCentre) -> None:
+    centre.approve(centre.request("records", blueprint="postgres-database"))
+
+
+def _ask_for_an_application(centre: QuietCentre) -> None:
+    application = {"application": "portal.wsgi:application"}
+    centre.approve(centre.request("portal", blueprint="python-app", inputs=application))
+
+
+def _attach(centre: QuietCentre) -> None:
+    centre.attach("portal", "records")
+
+
+def _detach(centre: QuietCentre) -> None:
+    assert [one.status for one in centre.attachments("portal")] == [AttachmentStatus.LIVE]
+    centre.detach("portal")
+
+
+def _end_the_application(centre: QuietCentre) -> None:
+    assert [one.status for one in centre.attachments("portal")] == [AttachmentStatus.LIVE]
+    for name in ("portal", "records"):
+        centre.end(name)
+
+
 def _end(centre: QuietCentre) -> None:
     for name in ("website", "other"):
         assert centre.hosting(name).status == HostingStatus.ACTIVE
@@ -178,6 +202,12 @@ STORY = (
     Scene("a site is asked to be larger", _ask_for_more),
     Scene("it is closed", _suspend),
     Scene("it is opened again", _resume),
+    Scene("a database is asked for", _ask_for_a_database, is_on_machines=False),
+    Scene("an application is asked for", _ask_for_an_application, is_on_machines=False),
+    Scene("they are attached", _attach, is_on_machines=False),
+    Scene("they are detached", _detach, A_WHILE, is_on_machines=False),
+    Scene("they are attached again", _attach, is_on_machines=False),
+    Scene("both are ended as they are", _end_the_application, A_WHILE, is_on_machines=False),
     Scene("the sites are ended", _end),
     Scene("one comes back", _bring_back),
     Scene("and is ended again", _end_again),

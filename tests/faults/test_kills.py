@@ -2,14 +2,12 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from inspect import getmembers, isfunction
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -19,13 +17,12 @@ from control_plane.ports.cloud.port import Cloud
 from control_plane.ports.edge.port import Edge
 from control_plane.ports.keyring.port import Keyring
 from control_plane.worker import FLOWS
-from tests.conftest import an_empty_database
+from tests.conftest import an_empty_database, an_empty_sqlite
 from tests.faults.kills import Killing
 from tests.faults.story import STORY
 
 CHECKOUT = Path(__file__).parents[2]
 KILLS = [sys.executable, "-m", "tests.faults.kills"]
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # whoever is killed loses nothing that is there
 PORTS = {
     "automation": Automation,
     "blobs": Blobs,
@@ -44,11 +41,7 @@ READS = {
 }
 NO_STEP_USES = {
     "automation.cancel",  # of a run under way, which no scene ends with: tests/hosting sees it
-    "cloud.ensure_wire",  # of attachments: tests/hosting sees them, no scene does yet
-    "cloud.observe_wire",
-    "cloud.remove_wire",
     "edge.replace_routes",  # each hosting's own life sees to its route
-    "keyring.seal",  # of attachments, too
 }
 
 
@@ -56,17 +49,14 @@ NO_STEP_USES = {
 def databases(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """Give an empty database for each core, once for each engine."""
     with ExitStack() as made:
-        urls = []
-        for _ in range(os.cpu_count() or 1):
-            folder = made.enter_context(TemporaryDirectory(dir=SHARED_MEMORY))
-            urls.append(made.enter_context(an_empty_database(request, Path(folder))))
-        yield urls
+        lanes = range(os.cpu_count() or 1)
+        yield [made.enter_context(an_empty_database(request)) for _ in lanes]
 
 
 @pytest.fixture
 def sqlite_in_memory(sqlite_template: Path) -> Iterator[str]:
-    with TemporaryDirectory(dir=SHARED_MEMORY) as folder:
-        yield f"sqlite:///{shutil.copy(sqlite_template, folder)}"
+    with an_empty_sqlite(sqlite_template) as url:
+        yield url
 
 
 @pytest.mark.slow

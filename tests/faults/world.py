@@ -4,6 +4,7 @@ The adapters live in one process; a worker forked from it gets ports that send e
 pipe. When the worker is killed, the world is as it was at that moment, as a real one would be.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
@@ -16,14 +17,16 @@ from control_plane.kit.errors import Refused, Unavailable
 from control_plane.ports.automation.memory import MemoryAutomation
 from control_plane.ports.blobs.memory import MemoryBlobs
 from control_plane.ports.bundle import Ports
-from control_plane.ports.cloud.memory import STATIC_SITE, MemoryCloud, Server
+from control_plane.ports.cloud.memory import MemoryCloud, Server
 from control_plane.ports.cloud.port import Image
 from control_plane.ports.edge.memory import MemoryEdge
 from control_plane.ports.keyring.memory import MemoryKeyring
+from tests.offer import IMAGES
 from tests.plays import plays_on
 
 NEWER_IMAGE = Image("static-site", "sha256:" + sha256(b"a newer one").hexdigest())
 ZONE = "edubba.localhost"
+PASSWORD = re.compile(r'(?<=[":])[\w-]{32}(?=["@])')  # whoever makes one makes another
 PORTS = ("cloud", "edge", "blobs", "keyring", "automation")
 _STREAM, _ITEM = "the items follow one by one", "an item"
 
@@ -32,7 +35,7 @@ _STREAM, _ITEM = "the items follow one by one", "an item"
 class World:
     """One adapter a port, all of them without anything behind."""
 
-    cloud: MemoryCloud = field(default_factory=MemoryCloud)
+    cloud: MemoryCloud = field(default_factory=lambda: MemoryCloud(IMAGES))
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     keyring: MemoryKeyring = field(default_factory=lambda: MemoryKeyring(ZONE))
     zone: str = ZONE
@@ -49,7 +52,7 @@ class World:
     # Accidents
 
     def offer_newer_image(self) -> None:
-        self.cloud._images = (NEWER_IMAGE, STATIC_SITE)
+        self.cloud._images = (NEWER_IMAGE, *IMAGES)
 
     def stop_server(self, server_id: str) -> None:
         self.cloud.sabotage(server_id, _stop)
@@ -89,13 +92,15 @@ class World:
 
     def picture(self) -> list[str]:
         """Return what people would find there, one thing a line, to compare two worlds."""
-        return [f"{kind} {thing}" for kind, things in self._things().items() for thing in things]
+        things = ((kind, thing) for kind, things in self._things().items() for thing in things)
+        return [PASSWORD.sub("a password", f"{kind} {thing}") for kind, thing in things]
 
     def _things(self) -> dict[str, list[Any]]:
         blobs = self.blobs
         return {
             "tenant": sorted(self.cloud._tenants.items()),
             "server": [(key, asdict(one)) for key, one in sorted(self.cloud._servers.items())],
+            "wire": sorted(self.cloud._wires.items()),
             "route": sorted(self.edge._routes.items()),
             "certificate": sorted(self.edge._certificates),
             "blob": sorted(blobs._stored),

@@ -38,6 +38,7 @@ from control_plane.tenancy import queries as tenancy
 from control_plane.tenancy.rules import BudgetExceeded, QuotaExceeded, ReservationState, Resource
 from tests.api import an_agency
 from tests.offer import an_offer
+from tests.quick_disk import quick_place
 
 LIFE = "life:lif_x"
 QUOTA = {
@@ -89,7 +90,7 @@ class Hostings(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self._folder = Path(tempfile.mkdtemp())
+        self._folder = Path(tempfile.mkdtemp(dir=quick_place()))
         shutil.copy(self.template, self._folder / "machine.db")
         self.db = Database(f"sqlite:///{self._folder / 'machine.db'}")
         with self.db.read() as session:

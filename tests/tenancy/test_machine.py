@@ -15,6 +15,7 @@ from control_plane.ledger.rules import SYSTEM
 from control_plane.tenancy import actions, queries
 from control_plane.tenancy.rules import BudgetExceeded, QuotaExceeded, ReservationState, Resource
 from tests.api import PLENTY, an_agency
+from tests.quick_disk import quick_place
 
 SUBJECTS = st.sampled_from([f"hst_{letter}" for letter in "abcde"])
 SERVERS, COSTS = st.integers(0, 6), st.integers(0, 60)
@@ -27,7 +28,7 @@ class Means(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.home = Path(tempfile.mkdtemp(prefix="means-"))
+        self.home = Path(tempfile.mkdtemp(prefix="means-", dir=quick_place()))
         shutil.copy(self.template, self.home / "edubba.db")
         self.db = Database(f"sqlite:///{self.home / 'edubba.db'}")
         self.quota, self.budget = 10, 100

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.ports.automation.cleaning import CUT, HIDDEN, Redaction, clean, clean_result
+from control_plane.kit.cleaning import CUT, HIDDEN, Redaction, clean
+from control_plane.ports.automation.cleaning import clean_result
 from control_plane.ports.automation.port import RESULT_MAX
 
 ESCAPES = {

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.ports.automation.cleaning import Redaction
+from control_plane.kit.cleaning import Redaction
 from control_plane.ports.automation.port import EVENTS_MAX, OUTPUT_MAX, TEXT_MAX, EventKind
 from control_plane.ports.automation.timeline import BYTES_MAX, Timeline
 

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from control_plane.kit import clock
+from control_plane.kit.cleaning import Redaction
 from control_plane.kit.errors import Refused
-from control_plane.ports.automation.cleaning import Redaction, clean_result
+from control_plane.ports.automation.cleaning import clean_result
 from control_plane.ports.automation.port import (
     Counts,
     EventKind,

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from control_plane.kit import clock
+from control_plane.kit.cleaning import Redaction
 from control_plane.kit.errors import Refused, Unavailable
 from control_plane.kit.log import get_log
 from control_plane.locald.faults import Refusal
 from control_plane.locald.state import Fences
 from control_plane.ports.automation import execution
-from control_plane.ports.automation.cleaning import Redaction
 from control_plane.ports.automation.journal import KEPT, Journal, Record
 from control_plane.ports.automation.launcher import NO_ANSWER
 from control_plane.ports.automation.port import WAIT_MAX, RunFact, RunSpec, RunState, check

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from control_plane.kit import clock
-from control_plane.ports.automation.cleaning import Redaction, clean, clean_result
+from control_plane.kit.cleaning import Redaction, clean
+from control_plane.ports.automation.cleaning import clean_result
 from control_plane.ports.automation.port import (
     EVENTS_MAX,
     OUTPUT_MAX,

@@ -6,18 +6,24 @@ lets a test break what breaks in life: `sabotage` changes the world, never the a
 
 import hashlib
 import json
-import secrets
 import threading
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from ipaddress import IPv4Address
 from itertools import count
 from pathlib import Path
 
 from control_plane.kit import clock
 from control_plane.kit.errors import Refused, Unavailable
+from control_plane.ports.cloud.memory_world import (
+    Run,
+    Served,
+    Server,
+    Wire,
+    check_path,
+    ends_of,
+    serve,
+)
 from control_plane.ports.cloud.port import (
     Access,
     CheckResult,
@@ -35,46 +41,12 @@ from control_plane.ports.cloud.port import (
     WireFact,
     WireSpec,
 )
-from control_plane.ports.edge.port import NONCE_PATH
 
-Served = tuple[int, dict[str, str], bytes]
 MIB = 1024 * 1024
 _WIRES = IPv4Address("100.96.0.0")
+__all__ = ["STATIC_SITE", "MemoryCloud", "Server"]
+
 STATIC_SITE = Image("static-site", "sha256:" + hashlib.sha256(b"memory static-site").hexdigest())
-
-
-@dataclass(slots=True)
-class Server:
-    """A server as it is in this world."""
-
-    spec: ServerSpec
-    is_running: bool = True
-    is_leaking: bool = False  # its isolation is gone: every target answers
-    configuration: str = ""  # what a play or somebody else has written inside
-    down: tuple[str, ...] = ()  # services that should run
-    is_preparing: bool = False  # the commands of a release are still running
-    blobs: dict[str, bytes] = field(default_factory=dict)
-    releases: dict[str, ReleaseSpec] = field(default_factory=dict)
-    live: str | None = None
-    holds_data: bool = False
-
-
-@dataclass(slots=True)
-class Wire:
-    """A wire as it is in this world; it is down once one of its servers was stopped."""
-
-    spec: WireSpec
-    address: IPv4Address
-    is_up: bool = False
-
-
-@dataclass(slots=True)
-class Run:
-    """A run that may command a server."""
-
-    fence: Fence
-    until: datetime = field(default_factory=clock.now)
-    ticket: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 class MemoryCloud:
@@ -150,7 +122,7 @@ class MemoryCloud:
         with self._fenced(fence):
             self._check_ends(spec)
             known = self._wires.get(spec.wire_id)
-            if known and _ends(known.spec) != _ends(spec):
+            if known and ends_of(known.spec) != ends_of(spec):
                 raise Refused("wire_identity_changed", wire=spec.wire_id)
             wire = known or Wire(spec, self._free_address())
             self._wires[spec.wire_id] = wire
@@ -221,7 +193,7 @@ class MemoryCloud:
         with self._fenced(fence):
             server = self._running(server_id)
             for file in spec.files:
-                _check_path(file.path)
+                check_path(file.path)
             lacking = {f.digest for f in spec.files} - server.blobs.keys()
             if lacking:
                 raise Refused("blob_missing", digest=min(lacking))
@@ -236,7 +208,7 @@ class MemoryCloud:
                 raise Refused("release_missing", deployment=deployment_id)
             if server.is_preparing:
                 raise Unavailable("release_preparing", deployment=deployment_id)
-            status, _, _ = _serve(server, deployment_id, path)
+            status, _, _ = serve(server, deployment_id, path)
             return CheckResult(passed=status < 400, output=f"GET {path}: {status}")  # noqa: PLR2004
 
     def switch_release(self, server_id: str, deployment_id: str, fence: Fence) -> None:
@@ -282,7 +254,7 @@ class MemoryCloud:
         with self._lock:
             for server in self._servers.values():
                 if server.spec.address == address and server.is_running:
-                    return _serve(server, server.live, path)
+                    return serve(server, server.live, path)
         raise Unavailable("server_unreachable", address=str(address))
 
     def may_connect(self, server_id: str, address: IPv4Address, port: int) -> bool:
@@ -318,18 +290,18 @@ class MemoryCloud:
             return json.dumps({"tenants": tenants, "servers": servers, "wires": wires})
 
     def _wires_of(self, server_id: str) -> list[Wire]:
-        return [wire for wire in self._wires.values() if server_id in _ends(wire.spec)]
+        return [wire for wire in self._wires.values() if server_id in ends_of(wire.spec)]
 
     def _drop_wires(self, server_id: str) -> None:
         for wire in self._wires_of(server_id):
             wire.is_up = False
 
     def _carries(self, wire: Wire) -> bool:
-        ends = [self._servers.get(server_id) for server_id in _ends(wire.spec)]
+        ends = [self._servers.get(server_id) for server_id in ends_of(wire.spec)]
         return wire.is_up and all(server is not None and server.is_running for server in ends)
 
     def _check_ends(self, spec: WireSpec) -> None:
-        ends = _ends(spec)
+        ends = ends_of(spec)
         known = [self._servers[server_id] for server_id in ends if server_id in self._servers]
         foreign = any(server.spec.tenant_id != spec.tenant_id for server in known)
         if foreign or len(set(ends)) == 1:
@@ -364,31 +336,3 @@ class MemoryCloud:
                 raise Refused("stale_fence", life=fence.life_id, counter=fence.counter)
             self._counters[fence.life_id] = fence.counter
         return self._lock
-
-
-def _ends(spec: WireSpec) -> tuple[str, str]:
-    return spec.from_server, spec.to_server
-
-
-def _check_path(path: str) -> None:
-    parts = path.split("/")
-    is_safe = not any(part in {"", ".", ".."} or "\0" in part for part in parts)
-    if not is_safe or unicodedata.normalize("NFC", path) != path:
-        raise Refused("path_malformed", path=path)
-
-
-def _serve(server: Server, deployment_id: str | None, path: str) -> Served:
-    spec = server.releases.get(deployment_id or "")
-    if spec is None:
-        return 404, {}, b""
-    if path == NONCE_PATH:
-        return 200, {"content-type": "text/plain"}, spec.nonce.encode()
-    files = {file.path: server.blobs[file.digest] for file in spec.files}
-    wanted = path.lstrip("/")
-    if not wanted or wanted.endswith("/"):
-        wanted += "index.html"
-    if wanted in files:
-        return 200, {}, files[wanted]
-    if any(name.startswith(f"{wanted}/") for name in files):
-        return 301, {"location": f"/{wanted}/"}, b""
-    return 404, {}, files.get("404.html", b"")

@@ -26,7 +26,7 @@ RUN_COMMAND_MAX = 32_768  # characters of a shell's command line; longer things 
 RUN_VERB = "exec_run"
 # Of the lock on all wires: it may be taken while a server's is held, never the other way round.
 _WIRES = "wires"
-_LOOKING = frozenset({"missing", "check", "probe", "inspect"})
+_LOOKING = frozenset({"missing", "check", "probe", "inspect", "logs"})
 _CHANGING = frozenset({"put", "assemble", "switch", "prune"})
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from control_plane.kit import clock
 from control_plane.kit.ids import new_id
 from control_plane.ports.cloud.memory import STATIC_SITE, MemoryCloud, Server
 from control_plane.ports.cloud.port import (
@@ -26,6 +27,13 @@ from tests.locald.world import LocaldWorld, Release, a_server, newest_image, run
 HOUR = timedelta(hours=1)
 NONCE_PATH = "/.well-known/edubba/deployment"
 Answer = tuple[int, bytes]
+# Two services are declared, and one of them writes the line so often; s6-log keeps it.
+SAYS = """
+echo '{"left": {}, "right": {}}' > /etc/hosting/services.json
+mkdir -p "/srv/log/$0"
+yes "$2$3" | head -n "$1" | s6-log n4 s1000000 T "/srv/log/$0"
+chmod 755 "/srv/log/$0"
+"""
 
 
 class World(Protocol):
@@ -43,6 +51,8 @@ class World(Protocol):
     def a_changeable_family(self) -> str: ...
 
     def change_inside(self, spec: ServerSpec) -> None: ...
+
+    def say(self, spec: ServerSpec, service: str, line: str, times: int = 1) -> None: ...
 
     def listening(self, spec: ServerSpec, port: int) -> AbstractContextManager[None]: ...
 
@@ -78,6 +88,12 @@ class Memory:
 
         self.cloud.sabotage(spec.server_id, change)
 
+    def say(self, spec: ServerSpec, service: str, line: str, times: int = 1) -> None:
+        def write(server: Server) -> None:
+            server.logs.setdefault(service, []).extend([(clock.now(), line)] * times)
+
+        self.cloud.sabotage(spec.server_id, write)
+
     @contextmanager
     def listening(self, spec: ServerSpec, port: int) -> Iterator[None]:  # noqa: ARG002
         yield  # whether anybody listens makes no difference in memory
@@ -112,6 +128,11 @@ class Local:
     def change_inside(self, spec: ServerSpec) -> None:
         write = "echo '# by hand' >> /etc/hosting/nginx.conf"
         self.world.run_in_server(spec.server_id, "sh", "-c", write)
+
+    def say(self, spec: ServerSpec, service: str, line: str, times: int = 1) -> None:
+        self.world.run_in_server(
+            spec.server_id, "sh", "-c", SAYS, service, str(times), line[:4000], line[4000:]
+        )
 
     @contextmanager
     def listening(self, spec: ServerSpec, port: int) -> Iterator[None]:

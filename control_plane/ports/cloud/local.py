@@ -18,6 +18,7 @@ from typing import Any
 
 from control_plane.kit.errors import Refused, Unavailable
 from control_plane.kit.unix import Daemon, new_request
+from control_plane.ports.cloud import logs
 from control_plane.ports.cloud.port import (
     Access,
     CheckResult,
@@ -25,6 +26,7 @@ from control_plane.ports.cloud.port import (
     ConfigurationFact,
     Fence,
     Image,
+    LogFact,
     ProbeReport,
     ReleaseSpec,
     ServerFact,
@@ -117,6 +119,16 @@ class LocalCloud:
         down = found.get("down")
         names = [str(name)[:32] for name in down[:32]] if isinstance(down, list) else []
         return ConfigurationFact(str(found.get("digest", ""))[:64], tuple(names))
+
+    def read_logs(self, server_id: str, marks: Mapping[str, str]) -> LogFact:
+        """Ask the server's receiver; what it says is bounded, and shown but never followed."""
+        asked = _lines((json.dumps(dict(marks)),))
+        try:
+            return logs.parsed(_answer(self._receive(_Call(server_id, "logs"), asked)))
+        except Refused as refused:
+            if refused.code == "bad_verb":  # of an older image
+                return LogFact()
+            raise
 
     def stop_server(self, server_id: str, fence: Fence) -> None:
         """Stop the server and keep its disk."""

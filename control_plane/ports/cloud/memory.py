@@ -7,7 +7,7 @@ lets a test break what breaks in life: `sabotage` changes the world, never the a
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Address
 from itertools import count
@@ -22,6 +22,7 @@ from control_plane.ports.cloud.memory_world import (
     Wire,
     check_path,
     ends_of,
+    read_logs,
     serve,
 )
 from control_plane.ports.cloud.port import (
@@ -31,6 +32,7 @@ from control_plane.ports.cloud.port import (
     ConfigurationFact,
     Fence,
     Image,
+    LogFact,
     ProbeReport,
     ReleaseSpec,
     ServerFact,
@@ -102,6 +104,11 @@ class MemoryCloud:
             server = self._running(server_id)
             digest = hashlib.sha256(server.configuration.encode()).hexdigest()
             return ConfigurationFact(digest, server.down)
+
+    def read_logs(self, server_id: str, marks: Mapping[str, str]) -> LogFact:
+        """Read what its services wrote since then."""
+        with self._lock:
+            return read_logs(self._running(server_id), marks)
 
     def stop_server(self, server_id: str, fence: Fence) -> None:
         """Stop the server and keep its data."""

@@ -2,17 +2,28 @@
 
 import secrets
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
 from control_plane.kit import clock
 from control_plane.kit.errors import Refused
-from control_plane.ports.cloud.port import Fence, ReleaseSpec, ServerSpec, WireSpec
+from control_plane.ports.cloud.port import (
+    LOG_BYTES_MAX,
+    LOG_LINE_MAX,
+    Fence,
+    LogFact,
+    LogLine,
+    ReleaseSpec,
+    ServerSpec,
+    WireSpec,
+)
 from control_plane.ports.edge.port import NONCE_PATH
 
 Served = tuple[int, dict[str, str], bytes]
 Said = tuple[datetime, str]  # a line of a log
+_STAMP_BYTES = 32  # what a line takes besides its text
 
 
 @dataclass(slots=True)
@@ -79,3 +90,31 @@ def serve(server: Server, deployment_id: str | None, path: str) -> Served:
     if any(name.startswith(f"{wanted}/") for name in files):
         return 301, {"location": f"/{wanted}/"}, b""
     return 404, {}, files.get("404.html", b"")
+
+
+def read_logs(server: Server, marks: Mapping[str, str]) -> LogFact:
+    """Return what a server's services said after these marks: how many lines each had said."""
+    share = LOG_BYTES_MAX // max(1, len(server.logs))
+    lines: list[LogLine] = []
+    lost = {}
+    for service, said in server.logs.items():
+        known = int(marks.get(service, "0"))
+        fresh = said[known:] if known <= len(said) else said  # it was made anew meanwhile
+        kept, size = 0, 0
+        for _, text in reversed(fresh):
+            size += len(text.encode()) + _STAMP_BYTES
+            if size > share:
+                break
+            kept += 1
+        passed_over, told = fresh[: len(fresh) - kept], fresh[len(fresh) - kept :]
+        lines += [_line(service, at, text) for at, text in told]
+        if passed_over:
+            lost[service] = sum(len(text.encode()) + _STAMP_BYTES for _, text in passed_over)
+    lines.sort(key=lambda line: line.at or datetime.min.replace(tzinfo=UTC))
+    return LogFact(lines, {name: str(len(said)) for name, said in server.logs.items()}, lost)
+
+
+def _line(service: str, at: datetime, text: str) -> LogLine:
+    data = text.encode()
+    shown = data[:LOG_LINE_MAX].decode(errors="replace")
+    return LogLine(service, at, shown, is_cut=len(data) > LOG_LINE_MAX)

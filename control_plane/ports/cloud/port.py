@@ -7,11 +7,14 @@ that changes anything carries the fence of the life that makes it; an older fenc
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Protocol
+
+LOG_LINE_MAX = 4096  # bytes: longer than any line that people read
+LOG_BYTES_MAX = 128 * 1024  # one look's: some hundred lines of each service
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,33 @@ class ConfigurationFact:
 
     digest: str
     down: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line that a service wrote, as it came: a tenant may have put anything into it.
+
+    `at` is by the server's clock, None where the line has no time; `text` has LOG_LINE_MAX bytes
+    at most, and `is_cut` says that there was more.
+    """
+
+    service: str
+    at: datetime | None
+    text: str
+    is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogFact:
+    """What services wrote, the oldest first, and by service how far that was told.
+
+    `lost` are the bytes before a service's first line here that were passed over: more was written
+    than is told at once, or than the server keeps.
+    """
+
+    lines: Sequence[LogLine] = ()
+    marks: Mapping[str, str] = field(default_factory=dict)
+    lost: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +257,13 @@ class Cloud(Protocol):
 
     def inspect_server(self, server_id: str) -> ConfigurationFact:
         """Look at what was configured inside a running server."""
+
+    def read_logs(self, server_id: str, marks: Mapping[str, str]) -> LogFact:
+        """Read what a running server's services wrote since these marks, which a look before gave.
+
+        At most LOG_BYTES_MAX, the newest, shared between the services; empty where the server's
+        image is too old to tell.
+        """
 
     def stop_server(self, server_id: str, fence: Fence) -> None:
         """Stop the server's processes and keep its data.

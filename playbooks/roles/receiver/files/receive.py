@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -IS
 """Receive releases inside a server: called for each verb, ends with it.
 
-What comes in is checked here again, whoever sent it: each digest, each path. Answers are JSON on
-standard output; a refusal is `{"error": code, …}` with exit status 3.
+What comes in is checked here again, whoever sent it (content.py). Answers are JSON on standard
+output; a refusal is `{"error": code, …}` with exit status 3.
 
 What a kind of hosting adds is a program in HOOKS, called with the deployment's id: `stage` lets
 what serves it on the inner port start, `judge` may say no after its page was asked for, `refused`
@@ -18,12 +18,11 @@ who deployed.
     prune               deployments to keep, one a line, then `end`
     probe               a line of JSON for each target, then `end`
     inspect             what was configured, as one digest, and the services that do not run
+    logs                a line of JSON: how far each log is known, then `end` → what is new
 """
 
-import ctypes
 import errno
 import fcntl
-import hashlib
 import http.client
 import json
 import os
@@ -32,72 +31,33 @@ import shutil
 import socket
 import subprocess
 import sys
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-SITE = Path(os.environ.get("EDUBBA_SITE", "/srv/site"))
+PROGRAMS = Path("/usr/lib/edubba")
+sys.path.insert(0, str(PROGRAMS))  # root's own folder, where this program lies, too
+
+from content import SITE, Trouble, build, lines, missing, put, sync  # noqa: E402
+
 HOOKS = Path(os.environ.get("EDUBBA_HOOKS", "/usr/lib/edubba/hooks"))
-PERSISTENT = Path(os.environ.get("EDUBBA_PERSISTENT", "/srv/persistent"))
-KEPT = Path(os.environ.get("EDUBBA_KEPT", "/etc/hosting/persistent.json"))
-GENERATED = Path(os.environ.get("EDUBBA_GENERATED", "/srv/app/generated"))
-MADE = KEPT.with_name("generated.json")
 INNER_PORT = 8081  # nginx.conf
 HOOK_TIMEOUT_S = 40  # a hook answers "not yet" before
 NOT_YET = 75  # EX_TEMPFAIL, sysexits.h
 NONCE_PATH = "/.well-known/edubba/deployment"
-DIGEST = re.compile(r"[0-9a-f]{64}")
 DEPLOYMENT = re.compile(r"dep_[0-9a-z]{26}")
 NONCE = re.compile(r"[!-~]{8,256}")
-LINE_MAX = 8192
-PATH_MAX = 1024  # bytes; a name's own limit of 255 is the file system's
-CHUNK = 1 << 20
 OUTPUT_MAX = 4096
 PROBE_TIMEOUT_S = 1.5
-LOOK = "/usr/lib/edubba/look"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-
-
-class Trouble(Exception):
-    """A refusal: its code and facts go to the caller."""
-
-    def __init__(self, code: str, **facts: Any) -> None:
-        self.code, self.facts = code, facts
-        super().__init__(code)
-
-
-def _blob(digest: str) -> Path:
-    return SITE / "blobs" / digest[:2] / digest
 
 
 def _deployment(name: str) -> Path:
     if not DEPLOYMENT.fullmatch(name):
         raise Trouble("bad_deployment", deployment=name[:64])
     return SITE / "deployments" / name
-
-
-def _lines() -> Iterator[str]:
-    """Give standard input's lines up to `end`; a stream without it was cut off."""
-    while True:
-        line = sys.stdin.buffer.readline(LINE_MAX)
-        if not line.endswith(b"\n"):
-            raise Trouble("stream_cut")
-        text = line[:-1].decode()
-        if text == "end":
-            return
-        yield text
-
-
-def _sync() -> None:
-    """Bring this file system, and no other, to its disk."""
-    handle = os.open(SITE, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
-            raise OSError(ctypes.get_errno(), "syncfs")
-    finally:
-        os.close(handle)
 
 
 def _lock() -> None:
@@ -121,80 +81,17 @@ def _pointed(link: str) -> str | None:
         return None
 
 
-def missing() -> None:
-    """Print the digests that are not here."""
-    for digest in _lines():
-        if not DIGEST.fullmatch(digest):
-            raise Trouble("bad_digest")
-        if not _blob(digest).is_file():
-            sys.stdout.write(digest + "\n")
-
-
-def put() -> dict[str, Any]:
-    """Take blobs from standard input."""
-    count = 0
-    temporary = SITE / "blobs" / f".incoming-{os.getpid()}"
-    try:
-        for line in _lines():
-            digest, _, size = line.partition(" ")
-            if not DIGEST.fullmatch(digest) or not re.fullmatch(r"\d{1,15}", size):
-                raise Trouble("bad_frame")
-            _take(digest, int(size), temporary)
-            count += 1
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync()
-    return {"blobs": count}
-
-
-def _take(digest: str, size: int, temporary: Path) -> None:
-    hasher = hashlib.sha256()
-    with temporary.open("wb") as file:
-        left = size
-        while left:
-            chunk = sys.stdin.buffer.read(min(left, CHUNK))
-            if not chunk:
-                raise Trouble("stream_cut")
-            hasher.update(chunk)
-            file.write(chunk)
-            left -= len(chunk)
-    if hasher.hexdigest() != digest:
-        raise Trouble("digest_mismatch", digest=digest)
-    temporary.chmod(0o644)
-    # nginx makes the ETag of time and size. With a time made from the digest it is the same
-    # wherever the same content is, and differs where it differs.
-    time = 1_000_000_000 + int(digest[:7], 16)
-    os.utime(temporary, (time, time))
-    blob = _blob(digest)
-    blob.parent.mkdir(exist_ok=True)
-    temporary.rename(blob)
-
-
-def safe_parts(path: str) -> list[str]:
-    """Return a release path's parts. Raises Trouble if it could lead out of the tree."""
-    parts = path.split("/")
-    if (
-        not path
-        or len(path.encode()) > PATH_MAX
-        or any(part in {"", ".", ".."} for part in parts)
-        or any(unicodedata.category(letter) == "Cc" for letter in path)
-        or unicodedata.normalize("NFC", path) != path
-    ):
-        raise Trouble("path_malformed", path=path[:200])
-    return parts
-
-
 def assemble() -> dict[str, Any]:
     """Build a deployment beside the live one, of blobs that are here."""
-    lines = _lines()
-    about = json.loads(next(lines))
+    sent = lines()
+    about = json.loads(next(sent))
     target = _deployment(str(about["deployment"]))
     if not NONCE.fullmatch(str(about["nonce"])):
         raise Trouble("bad_nonce")
     record = json.dumps(about, sort_keys=True)
     _lock()
     if target.is_dir() and (target / "about.json").read_text() == record:
-        for _ in lines:  # the sender is not cut off in the middle
+        for _ in sent:  # the sender is not cut off in the middle
             pass
         return {"adopted": True}
     if _pointed("live") == target.name:
@@ -202,66 +99,12 @@ def assemble() -> dict[str, Any]:
     shutil.rmtree(target, ignore_errors=True)
     new = target.with_name(target.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
-    _build(new, about, lines)
+    build(new, about, sent)
     (new / "about.json").write_text(record)
-    _sync()
+    sync()
     new.rename(target)
-    _sync()
+    sync()
     return {"adopted": False}
-
-
-def _build(new: Path, about: dict[str, Any], lines: Iterator[str]) -> None:
-    tree = new / "tree"
-    tree.mkdir(parents=True)
-    (new / "nonce").write_text(str(about["nonce"]))
-    made = {tree}
-    used: set[str] = set()
-    for line in lines:
-        file = json.loads(line)
-        digest, size = str(file["digest"]), int(file["size"])
-        if not DIGEST.fullmatch(digest):
-            raise Trouble("bad_digest")
-        path = tree.joinpath(*safe_parts(str(file["path"])))
-        _link(_blob(digest), path, size, made)
-        used.add(digest)
-    made_by_itself = GENERATED / str(about["deployment"])
-    for listed, target in ((KEPT, PERSISTENT), (MADE, made_by_itself)):
-        for kept in json.loads(listed.read_text()) if listed.is_file() else []:
-            _lead_out(new, safe_parts(kept), target)
-    (new / "blobs").write_text("".join(f"{digest}\n" for digest in sorted(used)))
-
-
-def _lead_out(new: Path, parts: list[str], target: Path) -> None:
-    """Let a path lead out of the release. What the release has there is its seed."""
-    path, seed = (new.joinpath(name, *parts) for name in ("tree", "seed"))
-    try:
-        if path.exists():
-            seed.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(target.joinpath(*parts))
-    except (FileExistsError, NotADirectoryError):
-        raise Trouble("path_malformed", path="/".join(parts)) from None
-
-
-def _link(blob: Path, path: Path, size: int, made: set[Path]) -> None:
-    try:
-        if path.parent not in made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made.add(path.parent)
-        if blob.stat().st_size != size:
-            raise Trouble("digest_mismatch", digest=blob.name)
-        path.hardlink_to(blob)
-    except FileNotFoundError:
-        raise Trouble("blob_missing", digest=blob.name) from None
-    except (FileExistsError, NotADirectoryError):
-        raise Trouble("path_malformed", path=path.name[:200]) from None
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise Trouble("path_malformed", path=path.name[:200]) from None
-        if error.errno != errno.EMLINK:
-            raise
-        shutil.copy2(blob, path)  # the same empty file 65,000 times
 
 
 def check(deployment: str, path: str) -> dict[str, Any]:
@@ -351,14 +194,14 @@ def switch(deployment: str) -> dict[str, Any]:
     before = _pointed("live")
     if before != deployment:
         _point("live", deployment)
-        _sync()
+        sync()
     _insist("switched", deployment)
     return {"before": before}
 
 
 def prune() -> dict[str, Any]:
     """Forget deployments that nobody wants, then blobs that none of the others has."""
-    keep = set(_lines()) | {_pointed("live")}
+    keep = set(lines()) | {_pointed("live")}
     _lock()
     used: set[str] = set()
     removed = 0
@@ -378,7 +221,7 @@ def prune() -> dict[str, Any]:
 
 def probe() -> dict[str, Any]:
     """Try to reach targets; the control is a listener of our own."""
-    targets = [json.loads(line) for line in _lines()]
+    targets = [json.loads(line) for line in lines()]
     with socket.create_server(("127.0.0.1", 0)) as control:
         passed = _is_reached("127.0.0.1", int(control.getsockname()[1]))
     reached = [t["name"] for t in targets if _is_reached(str(t["address"]), int(t["port"]))]
@@ -393,9 +236,12 @@ def _is_reached(address: str, port: int) -> bool:
     return True
 
 
-def inspect() -> None:
-    """Become the program that looks at the configuration; it answers."""
-    os.execv(LOOK, [LOOK])  # a fixed program of root, in the place of this one
+def _become(name: str) -> dict[str, Any]:
+    """Become another program, which answers; a server that has it not has nothing to tell."""
+    program = PROGRAMS / name
+    if program.is_file():
+        os.execv(program, [str(program)])  # a fixed one of root's, in the place of this one
+    return {}
 
 
 VERBS: dict[str, tuple[int, Callable[..., dict[str, Any] | None]]] = {
@@ -406,7 +252,8 @@ VERBS: dict[str, tuple[int, Callable[..., dict[str, Any] | None]]] = {
     "switch": (1, switch),
     "prune": (0, prune),
     "probe": (0, probe),
-    "inspect": (0, inspect),
+    "inspect": (0, partial(_become, "look")),
+    "logs": (0, partial(_become, "logs")),
 }
 
 

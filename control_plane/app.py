@@ -43,8 +43,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     health.router,
 )
 
-# These two are safe to repeat by nature, and one comes before there is anybody to keep a key for.
-WITHOUT_KEY = frozenset({"/v1/login", "/v1/logout"})
+# These are safe to repeat by nature, and one comes before there is anybody to keep a key for.
+WITHOUT_KEY = frozenset({"/v1/login", "/v1/logout", "/v1/hostings/{reference}/logs/collections"})
 GRACE_S = 5  # for what is being answered
 HEARTBEAT_LATE_S = 15.0  # the sweep comes every second
 

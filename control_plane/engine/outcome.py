@@ -14,6 +14,16 @@ def nothing(_session: Session) -> None:
     """Write nothing along with the outcome."""
 
 
+def all_of(*several: Writes) -> Writes:
+    """Return what makes several writes, in their order."""
+
+    def write(session: Session) -> None:
+        for one in several:
+            one(session)
+
+    return write
+
+
 @dataclass(frozen=True, slots=True)
 class Go:
     """This step is done: go on at `step`, at once or `after` a rest that a signal ends early."""

@@ -58,6 +58,7 @@ class Hosting(SQLModel, table=True):
     configured_wish: str | None = Field(default=None, max_length=64)  # of the last run that did it
     configured_as: str | None = Field(default=None, max_length=64)  # how the server was after it
     drift: list[str] | None = json_column(nullable=True)  # what the last watch found and mended
+    logs_asked_at: datetime | None = moment(nullable=True)  # when somebody last wanted them anew
     ended_at: datetime | None = moment(nullable=True)
     purge_after: datetime | None = moment(nullable=True)
     legal_hold: bool = False

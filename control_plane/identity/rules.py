@@ -46,6 +46,7 @@ class Permission(StrEnum):
     REQUEST_DECIDE = "request:decide"
     RELEASE_READ = "release:read"
     RELEASE_WRITE = "release:write"  # upload and deploy
+    LOG_READ = "log:read"  # what an application wrote; it may be about people
     OPERATION_READ = "operation:read"
     OPERATION_WRITE = "operation:write"
     LEDGER_READ = "ledger:read"
@@ -67,7 +68,9 @@ _OWN = frozenset({Permission.SELF_READ, Permission.TOKEN_WRITE})
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _READS | _OWN,
-    Role.DEVELOPER: _READS | _OWN | {Permission.HOSTING_REQUEST, Permission.RELEASE_WRITE},
+    Role.DEVELOPER: _READS
+    | _OWN
+    | {Permission.HOSTING_REQUEST, Permission.RELEASE_WRITE, Permission.LOG_READ},
     Role.OWNER: _READS
     | _OWN
     | {
@@ -75,6 +78,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
         Permission.HOSTING_END,
         Permission.HOSTING_SUSPEND,
         Permission.RELEASE_WRITE,
+        Permission.LOG_READ,
         Permission.MEMBER_WRITE,
         Permission.LEDGER_READ,
     },

@@ -20,6 +20,8 @@ WORKER_ONLY = (
     "recipient_key",
     "run",
     "run_event",
+    "log_store",
+    "log_line",
 )
 
 

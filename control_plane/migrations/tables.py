@@ -8,6 +8,7 @@ from control_plane.identity import models as identity
 from control_plane.kit import idempotency
 from control_plane.kit.db import METADATA
 from control_plane.ledger import models as ledger
+from control_plane.logs import models as logs
 from control_plane.releases import models as releases
 from control_plane.runs import models as runs
 from control_plane.tenancy import models as tenancy
@@ -21,6 +22,7 @@ __all__ = [
     "idempotency",
     "identity",
     "ledger",
+    "logs",
     "releases",
     "runs",
     "tenancy",

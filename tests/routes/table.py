@@ -359,6 +359,11 @@ TABLE: dict[str, Access] = {
     "GET /v1/deployments/{deployment_id}": Access(EVERYBODY, CENTRE),
     "GET /v1/hostings/{reference}/runs": Access(EVERYBODY, CENTRE),
     "GET /v1/runs/{run_id}": Access(EVERYBODY, CENTRE),
+    # logs: not the centre's; what they say of citizens is the agency's own business
+    "GET /v1/hostings/{reference}/logs": Access("developer owner", ""),
+    "POST /v1/hostings/{reference}/logs/collections": Access(
+        "developer owner", "", is_read_only=True
+    ),
     "POST /v1/hostings/{reference}/attachments": Access(
         "developer owner", "", body=_a_database_for_an_application
     ),

@@ -1,5 +1,6 @@
 """What is done with requests and hostings: one verb, one function."""
 
+from control_plane.hosting.actions.asking import ask_for_logs, may_ask_for_logs
 from control_plane.hosting.actions.attaching import (
     Delivered,
     attach,
@@ -66,6 +67,7 @@ __all__ = [
     "abandon",
     "apply_wishes",
     "approve",
+    "ask_for_logs",
     "attach",
     "begin_building",
     "begin_change",
@@ -80,6 +82,7 @@ __all__ = [
     "mark_failed",
     "mark_purged",
     "mark_suspended",
+    "may_ask_for_logs",
     "note_addresses",
     "note_configured",
     "note_delivered",

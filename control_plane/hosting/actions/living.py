@@ -25,6 +25,7 @@ from control_plane.hosting.rules import (
 )
 from control_plane.hostnames import actions as hostnames
 from control_plane.kit import clock
+from control_plane.logs import actions as logs
 from control_plane.releases.actions import cancel_unfinished
 from control_plane.tenancy import actions as tenancy
 from control_plane.tenancy import queries as tenancy_queries
@@ -190,6 +191,7 @@ def mark_purged(session: Session, actor_id: str, hosting_id: str) -> None:
     """Write that nothing is left: its addresses are free again after a while."""
     hosting = queries.get_hosting(session, hosting_id)
     tenancy.quarantine(session, hosting_id, actor_id=actor_id)
+    logs.forget_all(session, hosting_id)
     if hosting.status not in {_H.CANCELLED, _H.PURGED}:
         set_hosting_status(session, actor_id, hosting, _H.PURGED)
 

@@ -1,9 +1,10 @@
-"""The doors to requests, hostings, declared wishes, deployments and runs."""
+"""The doors to requests, hostings, declared wishes, deployments, runs and logs."""
 
 from control_plane.hosting.api import (
     attachments,
     deployments,
     hostings,
+    logs,
     requests,
     runs,
     settings,
@@ -18,5 +19,6 @@ ROUTERS = (
     deployments.router,
     attachments.router,
     runs.router,
+    logs.router,
 )
 __all__ = ["ROUTERS"]

@@ -24,6 +24,7 @@ from control_plane.hosting.rules import (
     certificate_of,
 )
 from control_plane.hosting.steps.facts import Facts, cloud_of
+from control_plane.hosting.steps.opening import password_of
 from control_plane.kit.errors import Unavailable
 from control_plane.ports.cloud.port import WireSpec
 from control_plane.ports.keyring.port import Sealed
@@ -69,11 +70,11 @@ def prepare(ctx: Ctx, facts: Facts) -> Delivery:
     """
     delivery = Delivery()
     for row in facts.users:
-        delivery.users[row.user] = _password(ctx, row)
+        delivery.users[row.user] = password_of(ctx, row)
     for row in facts.ways:
         target = ctx.load(partial(_load_target, target_id=row.target_id))
         address = _open_way(ctx, facts, row, target)
-        login = Login(row.user, _password(ctx, row), address, row.port)
+        login = Login(row.user, password_of(ctx, row), address, row.port)
         delivery.addresses[row.id] = address
         delivery.environment[row.variable] = attached_url(
             target.offer.url, row.variable, login, target.told
@@ -127,11 +128,6 @@ def _is_whole(ctx: Ctx, facts: Facts, row: Attachment) -> bool:
 
 def _wire(row: Attachment) -> WireSpec:
     return WireSpec(row.id, row.tenant_id, row.hosting_id, row.target_id, row.port)
-
-
-def _password(ctx: Ctx, row: Attachment) -> str:
-    sealed = Sealed(row.key_id or "", row.version or 0, row.ciphertext or b"")
-    return ctx.ports.keyring.open(sealed, credential_context(row)).decode()
 
 
 def _load_target(session: Session, target_id: str) -> Target:

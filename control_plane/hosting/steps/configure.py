@@ -14,13 +14,13 @@ from sqlmodel import Session
 from control_plane.engine.outcome import Again, Go, Outcome
 from control_plane.engine.registry import Ctx
 from control_plane.hosting import actions, queries
-from control_plane.hosting.actions import secret_context
 from control_plane.hosting.steps import attached
+from control_plane.hosting.steps.collecting import collect
 from control_plane.hosting.steps.facts import Facts, actor_of, cloud_of, load_facts
+from control_plane.hosting.steps.opening import value_of
 from control_plane.kit import clock
 from control_plane.kit.ids import new_id
 from control_plane.ports.automation.port import RunFact, RunSpec, RunState
-from control_plane.ports.keyring.port import Sealed
 from control_plane.runs import actions as runs
 from control_plane.runs import queries as run_rows
 from control_plane.runs.models import Run
@@ -116,7 +116,8 @@ def forget(ctx: Ctx) -> Outcome:
     if run is None:
         return Go("configure")
     ctx.ports.automation.forget(run.id, ctx.fence)
-    return Go("begin" if run.status == RunState.SUCCEEDED else "configure")
+    following = "begin" if run.status == RunState.SUCCEEDED else "configure"
+    return Go(following, writes=collect(ctx, facts))
 
 
 def put_away(ctx: Ctx, facts: Facts, run: Run) -> None:
@@ -151,14 +152,7 @@ def _pause_left(ctx: Ctx, facts: Facts, latest: Run | None) -> timedelta:
 def _environment(ctx: Ctx, facts: Facts) -> dict[str, str]:
     """Return what the agency has set, secrets opened. They go to the runner and nowhere else."""
     settings = ctx.load(partial(queries.list_settings, hosting_id=facts.hosting.id))
-    found = {}
-    for row in settings:
-        if row.ciphertext is None:
-            found[row.name] = row.value or ""
-            continue
-        sealed = Sealed(row.key_id or "", row.version or 0, row.ciphertext)
-        found[row.name] = ctx.ports.keyring.open_sent(sealed, secret_context(row)).decode()
-    return found
+    return {row.name: value_of(ctx, row) for row in settings}
 
 
 def _write_begun(ctx: Ctx, facts: Facts, wish: runs.RunWish, session: Session) -> None:

@@ -13,6 +13,7 @@ from control_plane.hosting.rules import HostingStatus
 from control_plane.hosting.steps.configure import put_away
 from control_plane.hosting.steps.facts import actor_of, cloud_of, load_facts
 from control_plane.kit import clock
+from control_plane.logs import actions as logs
 from control_plane.ports.cloud.port import ServerState
 from control_plane.runs import actions as runs
 from control_plane.runs import queries as run_rows
@@ -58,7 +59,7 @@ def retain(ctx: Ctx) -> Outcome:
     rest = (
         LONGEST_REST if hosting.legal_hold else min(max(left, timedelta(seconds=1)), LONGEST_REST)
     )
-    return Go("retain", after=rest)
+    return Go("retain", after=rest, writes=partial(logs.forget_old, hosting_id=hosting.id))
 
 
 def destroy(ctx: Ctx) -> Outcome:

@@ -2,11 +2,12 @@
 
 from functools import partial
 
-from control_plane.engine.outcome import Again, Go, Outcome
+from control_plane.engine.outcome import Again, Go, Outcome, all_of
 from control_plane.engine.registry import Ctx
 from control_plane.hosting import actions
 from control_plane.hosting.steps.facts import actor_of, cloud_of, load_facts
 from control_plane.hosting.steps.watch import REST
+from control_plane.logs import actions as logs
 from control_plane.ports.cloud.port import ServerState
 from control_plane.ports.edge.port import NONCE_PATH, Route, RouteState
 
@@ -44,4 +45,5 @@ def suspended(ctx: Ctx) -> Outcome:
     if cloud_of(ctx, facts).observe_server(facts.hosting.id).state != ServerState.STOPPED:
         return Go("halt")
     note = partial(actions.note_observed, hosting_id=facts.hosting.id)
-    return Go("suspended", after=REST, writes=note)
+    forget = partial(logs.forget_old, hosting_id=facts.hosting.id)
+    return Go("suspended", after=REST, writes=all_of(note, forget))

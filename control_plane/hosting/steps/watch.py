@@ -6,9 +6,10 @@ from functools import partial
 from sqlmodel import Session
 
 from control_plane.engine import lives
-from control_plane.engine.outcome import Again, Go, Outcome
+from control_plane.engine.outcome import Again, Go, Outcome, all_of
 from control_plane.engine.registry import Ctx
 from control_plane.hosting import actions, queries
+from control_plane.hosting.steps.collecting import collect, is_asked_for
 from control_plane.hosting.steps.configure import list_drift
 from control_plane.hosting.steps.facts import (
     Facts,
@@ -39,6 +40,9 @@ def watch(ctx: Ctx) -> Outcome:
     wished = _find_wish(ctx, facts, deployment.id)
     if wished is not None:
         return Go(wished)
+    left = _rest_left(facts)
+    if left > timedelta() and is_asked_for(ctx, facts):
+        return Go("watch", after=left, writes=collect(ctx, facts))
     mended_by, drift = _look(ctx, facts, deployment.nonce)
     if drift:
         return _mend(ctx, mended_by, drift)
@@ -52,7 +56,13 @@ def watch(ctx: Ctx) -> Outcome:
         hosting_id=hosting.id,
         generation=facts.generation_seen(deployment.id),
     )
-    return Go("watch", after=REST, writes=note)
+    return Go("watch", after=REST, writes=all_of(note, collect(ctx, facts)))
+
+
+def _rest_left(facts: Facts) -> timedelta:
+    """Return for how long the last look is good enough: a wish for the log alone is no other."""
+    seen = facts.hosting.observed_at
+    return timedelta() if seen is None else seen + REST - clock.now()
 
 
 def _find_wish(ctx: Ctx, facts: Facts, deployment_id: str) -> str | None:
@@ -106,7 +116,8 @@ def quarantined(ctx: Ctx) -> Outcome:
     report = probe_isolation(ctx, facts)
     if report.is_isolated:
         return Go("begin")
-    return Go("quarantined", after=REST, writes=quarantined_by(ctx, report))
+    writes = all_of(quarantined_by(ctx, report), collect(ctx, facts))
+    return Go("quarantined", after=REST, writes=writes)
 
 
 def _mend(ctx: Ctx, step: str, drift: list[str]) -> Outcome:

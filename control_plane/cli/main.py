@@ -53,6 +53,7 @@ COMMANDS = {
         "attachments", "group", "Which application reaches which database: create, list, end."
     ),
     "run": Entry("runs", "group", "How a server was configured: list, show."),
+    "log": Entry("logs", "group", "What an application wrote: show."),
     "rollback": Entry("deployments", "rollback", "Go back to a deployment that was live."),
     "plan": Entry("wishes", "plan", "Say what a tenant.yml would ask for."),
     "apply": Entry("wishes", "apply", "Ask for what a tenant.yml declares and isn't there."),

@@ -17,10 +17,11 @@ import pytest
 from control_plane.cli.target import Target
 from control_plane.cli.wheels import gather
 from control_plane.ports.automation.port import EventKind, RunState
+from control_plane.ports.cloud.port import LOG_BYTES_MAX
 from tests.automation.world import RunnerWorld
 from tests.families.debian import files_below, unpacked
 from tests.families.load import visitors
-from tests.families.world import Hosted
+from tests.families.world import APP, Hosted
 from tests.locald.world import Release
 from tests.waiting import wait_until
 
@@ -359,6 +360,57 @@ def test_what_an_application_says_is_in_its_log(site: Hosted) -> None:
     site.deploy(an_app(1) | {"app.py": (WSGI % 1 + "\nprint('a complaint')").encode()})
     logs = "cat /srv/log/app-a/current /srv/log/app-b/current"
     wait_until(lambda: "a complaint" in site.run("sh", "-c", logs))
+
+
+LOUD = """
+import os, sys
+print("مرحبا \\x1b[31mred\\x1b[0m", flush=True)
+os.write(1, bytes(range(128, 256)) + b"\\0\\n" + b"y" * 1_000_000 + b"\\n")
+for number in range(100_000):
+    sys.stdout.write(f"{number:0100}\\n")
+print("the last", flush=True)
+"""
+
+
+def test_whatever_an_application_writes_its_log_is_read_in_bounds(site: Hosted) -> None:
+    site.deploy(an_app("quiet"))
+    cloud, server = site.world.locald.cloud, site.spec.server_id
+    before = cloud.read_logs(server, {})
+    release = an_app("loud") | {"app.py": (LOUD + WSGI % "loud").encode()}
+    site.deploy(release)
+    read = partial(cloud.read_logs, server, before.marks)
+    wait_until(lambda: any(line.text == "the last" for line in read().lines))
+    found = read()
+    assert sum(len(line.text.encode()) for line in found.lines) <= LOG_BYTES_MAX
+    assert any(count > 1_000_000 for count in found.lost.values())
+    assert {line.service for line in found.lines} & {"app-a", "app-b"}
+    assert not set(found.lines) & set(cloud.read_logs(server, found.marks).lines)
+
+
+def test_what_a_release_that_was_refused_said_is_in_the_log(site: Hosted) -> None:
+    cloud, server = site.world.locald.cloud, site.spec.server_id
+    before = cloud.read_logs(server, {})
+    assert "ModuleNotFoundError" in refusal(site, an_app() | {"app.py": b"import ur_of_nowhere"})
+    said = cloud.read_logs(server, before.marks).lines
+    assert any("ur_of_nowhere" in line.text for line in said)
+
+
+def test_a_tenant_that_forges_its_log_harms_nobody(site: Hosted) -> None:
+    cloud, server = site.world.locald.cloud, site.spec.server_id
+    folder = "/srv/log/prepare"
+    for forgery in (
+        f"mkdir {folder}; mkfifo {folder}/current",
+        f"mkdir {folder}; ln -s /etc/passwd {folder}/current",
+        f"mkdir {folder}; truncate -s 100G {folder}/current",
+        f"mkdir -p {folder}/current",
+        f"ln -s / {folder}",
+    ):
+        site.run("sh", "-c", f"rm -rf {folder}; {forgery}", uid=APP)
+        said = cloud.read_logs(server, {}).lines
+        assert not any("root:" in line.text for line in said)
+        assert {"app-a", "app-b"} & {line.service for line in said}  # the others are read still
+    site.run("rm", "-rf", folder, uid=APP)
+    site.run("s6-svc", "-t", "/run/services/prepare/log")
 
 
 def test_a_command_runs_at_its_times_with_the_packages_of_what_is_live(site: Hosted) -> None:

@@ -1,8 +1,9 @@
-"""The main job as `make up` shows it: an agency asks, an operator approves, a site goes live.
+"""The main job as `make up` shows it: an agency asks, an operator approves, all goes live.
 
 Run by root on the machine itself: `python -m control_plane.cli.tour FOLDER`, where the folder has a
-tenant.yml and the site. Every step is a command that a person could type; what is done already is
-left alone, and so is a site to which its agency released something of its own.
+tenant.yml, the site, and an application that keeps what it counts in a database. Every step is a
+command that a person could type; what is done already is left alone, and so is a hosting to which
+its agency released something of its own.
 """
 
 import json
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +29,8 @@ from control_plane.hosting.rules import parse_tenant_file
 from control_plane.settings import Settings
 
 HTTPS = 443
-BUILT_WITHIN_S = "900"
+WITHIN = ("--wait", "--timeout", "900")
+IMAGES_KNOWN_S = 60.0  # twice the rest of a region's life
 COMES_BACK_S, LOOKS_EVERY_S = 60.0, 0.2
 AWAY = b""
 WIDTH = 52  # as the phases of `make up` before it
@@ -45,12 +48,18 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where the story is told: the platform, what is declared, and how its site is looked at."""
+    """Where the story is told: the platform, what is declared, and visitors of what is hosted.
+
+    Visitors get a page, nothing while it is away, and None where there is none.
+    """
 
     url: str
     folder: Path
+    cache_dir: Path  # for what commands fetch
     open_accounts: Callable[[], Sequence[Account]]
-    look: Callable[[], bytes | None]  # the front page as a visitor gets it; empty while it is away
+    look: Callable[[], bytes | None]  # at the site's front page
+    count: Callable[[], bytes | None]  # what the application says that its database holds
+    record: Callable[[], object]  # one more visit, by the application's form
 
     @property
     def tenant_file(self) -> Path:
@@ -62,6 +71,11 @@ class Stage:
         """What it releases."""
         return self.folder / "site"
 
+    @property
+    def application(self) -> Path:
+        """What else it releases."""
+        return self.folder / "clinics"
+
 
 def main() -> None:
     """Tell the story as far as it wasn't told; the last line is the address of the live site."""
@@ -71,12 +85,16 @@ def main() -> None:
         _say(f"The first operator: sudo {settings.instance} setup operator EMAIL --name NAME")
         return
     folder = Path(sys.argv[1]).resolve()
-    address = address_of(settings, folder)
+    site, application = (address_of(settings, folder, place) for place in (0, 1))
+    form = urllib.parse.urlencode({"clinic": 1}).encode()
     stage = Stage(
         url=f"http://127.0.0.1:{settings.bind_port}",
         folder=folder,
+        cache_dir=Path("/var/cache") / settings.instance,
         open_accounts=lambda: _accounts_of(settings),
-        look=lambda: _get(address, settings.ca_file),
+        look=lambda: _get(site, settings.ca_file),
+        count=lambda: _get(f"{application}visits.json", settings.ca_file),
+        record=lambda: _get(f"{application}visits", settings.ca_file, form),
     )
     tell(stage, settings.instance)
     _say(f"\nTo trust the certificates of this machine's sites, copy {settings.ca_file} to")
@@ -85,30 +103,33 @@ def main() -> None:
     _say(f"sudo {settings.instance} doctor, make down.")
     if stage.url != DEFAULT_URL:
         _say(f"The commands find this platform by EDUBBA_URL={stage.url}")
-    _say("")
-    _say(address)
+    _say("\nThe application, which keeps visits in the agency's database, attached to it:")
+    _say(application)
+    _say("The site:")
+    _say(site)
 
 
-def address_of(settings: Settings, folder: Path) -> str:
-    """Return the https address of the first hosting that is declared."""
+def address_of(settings: Settings, folder: Path, place: int = 0) -> str:
+    """Return the https address of the hosting that is declared at this place."""
     text = (folder / "tenant.yml").read_text(encoding="utf-8")
-    hostname = parse_tenant_file(text).hostings[0].hostname
+    hostname = parse_tenant_file(text).hostings[place].hostname
     port = "" if settings.edge_https_port == HTTPS else f":{settings.edge_https_port}"
     return f"https://{hostname}.{settings.zone}{port}/"
 
 
 def tell(stage: Stage, program: str = "edubba") -> None:
-    """Bring the example site live, and say who the example accounts are.
+    """Bring the example live, and say who the example accounts are.
 
     Raises: SystemExit with what a command said that failed.
     """
-    if _look(stage) == (stage.site / "index.html").read_bytes():
+    page = _seen(stage.look, "The site comes back")
+    if page == (stage.site / "index.html").read_bytes() and _visits(stage):
         _say_where_passwords_are(program)
         return
     accounts = {account.role: account for account in stage.open_accounts()}
     try:
-        _act(stage, accounts)
-        if not _look(stage):
+        _act(stage, accounts["owner"], accounts["operator"])
+        if not _seen(stage.look, "The site comes back"):
             raise SystemExit("The site does not answer through the edge")
     finally:
         _say_accounts(list(accounts.values()), program)
@@ -116,41 +137,82 @@ def tell(stage: Stage, program: str = "edubba") -> None:
         _edubba(stage, account, "logout")
 
 
-def _look(stage: Stage) -> bytes | None:
-    """Return the front page; a site that was stopped with all else comes back by itself."""
-    page = stage.look()
+def _seen(look: Callable[[], bytes | None], text: str) -> bytes | None:
+    """Return what a visitor gets; what was stopped with all else comes back by itself."""
+    page = look()
     if page != AWAY:
         return page
-    with _phase("The site comes back"):
+    with _phase(text):
         until = time.monotonic() + COMES_BACK_S
         while page == AWAY and time.monotonic() < until:
             pause(LOOKS_EVERY_S)
-            page = stage.look()
+            page = look()
     return page
 
 
-def _act(stage: Stage, accounts: dict[str, Account]) -> None:
-    owner, operator = accounts["owner"], accounts["operator"]
-    declared = ["apply", "-f", str(stage.tenant_file)]
+def _visits(stage: Stage) -> int | None:
+    """Return how many visits the database holds; None where no such application answers."""
+    try:
+        told = json.loads(_seen(stage.count, "The application comes back") or "null")
+    except ValueError:
+        return None
+    total = told.get("total") if isinstance(told, dict) else None
+    return total if isinstance(total, int) else None
+
+
+def _act(stage: Stage, owner: Account, operator: Account) -> None:
     with _phase("The agency asks for what its tenant.yml declares"):
-        wishes = _edubba(stage, owner, *declared)["items"]
+        wishes = _declare(stage, owner)
     hostings = [_edubba(stage, owner, "hosting", "show", wish["hosting"]) for wish in wishes]
     waiting = [one["open_request"] for one in hostings if one["status"] == "requested"]
     if waiting:
-        with _phase("An operator approves it, and the isolated tenant is built"):
+        with _phase("An operator approves it: each hosting gets an isolated server"):
             for request_id in waiting:
-                within = ["--wait", "--timeout", BUILT_WITHIN_S]
-                _edubba(stage, operator, "request", "approve", request_id, *within)
-    elif any(one["status"] != "active" for one in hostings):
-        with _phase("The isolated tenant is being built"):
-            _edubba(stage, owner, *declared, "--wait", "--timeout", BUILT_WITHIN_S)
-    first = hostings[0]["id"]
-    released = _edubba(stage, owner, "deployment", "list", first)["items"]
+                _edubba(stage, operator, "request", "approve", request_id)
+    site, application = hostings[:2]
+    if site["open_request"] and site["status"] in {"requested", "building"}:
+        with _phase("The site's server is built, the others meanwhile"):
+            _edubba(stage, owner, "request", "show", site["open_request"], *WITHIN)
+    _release(stage, owner, site, "its site")
+    with _phase("The application's and the database's server are built and attached"):
+        _edubba(stage, owner, "apply", "-f", str(stage.tenant_file), *WITHIN)
+    is_released = _release(stage, owner, application, "its application; a migration makes tables")
+    visits = _visits(stage)
+    if visits is None and is_released:
+        raise SystemExit("The application does not answer through the edge")
+    if visits == 0:
+        _record(stage)
+
+
+def _declare(stage: Stage, owner: Account) -> Any:
+    """Ask for all; that images were prepared just now is known within half a minute."""
+    until = time.monotonic() + IMAGES_KNOWN_S
+    while True:
+        try:
+            return _edubba(stage, owner, "apply", "-f", str(stage.tenant_file))["items"]
+        except SystemExit as refused:
+            if '"image_missing"' not in str(refused) or time.monotonic() > until:
+                raise
+        pause(1)
+
+
+def _release(stage: Stage, owner: Account, hosting: dict[str, Any], what: str) -> bool:
+    """Release one of the folders, but where something was released before; whether it was."""
+    released = _edubba(stage, owner, "deployment", "list", hosting["id"])["items"]
     if any(one["number"] > 0 and one["status"] in {"live", "superseded"} for one in released):
-        _say("  The agency released a site of its own; it is left as it is")
-        return
-    with _phase("The agency releases its site"):
-        _edubba(stage, owner, "deploy", str(stage.site), "--hosting", first, "--wait")
+        _say(f"  {hosting['name']}: the agency released it before; it is left as it is")
+        return False
+    folder = stage.application if hosting["name"] == stage.application.name else stage.site
+    with _phase(f"The agency releases {what}"):
+        _edubba(stage, owner, "deploy", str(folder), "--hosting", hosting["id"], "--wait")
+    return True
+
+
+def _record(stage: Stage) -> None:
+    with _phase("A visit is recorded through the edge, and read back"):
+        stage.record()
+        if not _visits(stage):
+            raise SystemExit("The visit that was recorded is not in the database")
 
 
 def _edubba(stage: Stage, account: Account, *arguments: str) -> Any:
@@ -160,6 +222,7 @@ def _edubba(stage: Stage, account: Account, *arguments: str) -> Any:
         "EDUBBA_URL": stage.url,
         "EDUBBA_TOKEN": account.token,
         "LC_ALL": "C.UTF-8",
+        "XDG_CACHE_HOME": str(stage.cache_dir),  # what is fetched goes with the installation
     }
     isolated = ["-I"] if sys.flags.isolated else []
     command = [sys.executable, *isolated, "-m", "control_plane.cli.main", *arguments, "--json"]
@@ -223,10 +286,12 @@ def _accounts_of(settings: Settings) -> list[Account]:
     return [Account(**account) for account in json.loads(done.stdout)]
 
 
-def _get(address: str, ca_file: Path) -> bytes | None:
+def _get(address: str, ca_file: Path, form: bytes | None = None) -> bytes | None:
+    """Return a page; with a form, send it first."""
     try:
         context = ssl.create_default_context(cafile=str(ca_file))
-        with urllib.request.urlopen(address, context=context, timeout=10) as reply:  # noqa: S310
+        asked = urllib.request.urlopen(address, form, context=context, timeout=10)  # noqa: S310
+        with asked as reply:
             body: bytes = reply.read()
             return body
     except urllib.error.HTTPError as error:

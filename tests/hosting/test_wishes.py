@@ -20,6 +20,7 @@ from control_plane.kit.documents import DocumentInvalid
 from control_plane.kit.installed import tenants_dir
 from control_plane.tenancy.rules import Resource
 from tests.api import a_person, an_agency
+from tests.centre import Centre
 from tests.hosting.conftest import Scene
 from tests.hosting.test_requests import used
 
@@ -224,9 +225,9 @@ def test_a_stranger_can_neither_plan_nor_apply(quick_scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
-def test_every_example_can_be_asked_for(quick_scene: Scene, path: Path) -> None:
+def test_every_example_can_be_asked_for(centre: Centre, path: Path) -> None:
     file = parse_tenant_file(path.read_text(encoding="utf-8"), str(path))
-    answer = quick_scene.developer.post("/v1/wishes/plan", file.model_dump(mode="json"))
+    answer = centre.owner.post("/v1/wishes/plan", file.model_dump(mode="json"))
     assert answer.status_code == 200, answer.text
     assert answer.json()["changed"] == len(file.hostings)
 

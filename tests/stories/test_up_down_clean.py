@@ -1,5 +1,6 @@
 """What a person does first: `make up`, again, `make down`, `make clean`, on an own instance."""
 
+import json
 import os
 import re
 import secrets
@@ -7,20 +8,22 @@ import shutil
 import ssl
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 
-from tests.images import CACHE
+from tests.images import CACHE, copy_image, prepared_images
 from tests.ports import free_port
 from tests.stories.installation import CHECKOUT
 from tests.stories.traces import list_all, list_running
 
 SITE = CHECKOUT / "tenants" / "examples" / "health" / "site"
+PREPARED = ("python-app", "postgres-database")
 PORTS = {
     "EDUBBA_EDGE_HTTP_PORT": 80,
     "EDUBBA_EDGE_HTTPS_PORT": 443,
@@ -54,12 +57,19 @@ class Machine:
         assert done.returncode == 0, done.stdout
         return done.stdout.strip().splitlines()
 
-    def get(self, url: str) -> bytes:
+    def get(self, url: str, form: dict[str, str] | None = None) -> bytes:
+        """Return a page as a visitor gets it; with a form, send it first."""
+        data = urlencode(form).encode() if form is not None else None
         ca = Path("/var/lib") / self.instance / "edge" / "ca.pem"
         context = ssl.create_default_context(cafile=str(ca))
-        with urllib.request.urlopen(url, context=context, timeout=10) as answer:
+        with urllib.request.urlopen(url, data, context=context, timeout=10) as answer:
             body: bytes = answer.read()
             return body
+
+
+def count_of(machine: Machine, application: str) -> int:
+    """Return how many visits the application finds in its database."""
+    return int(json.loads(machine.get(f"{application}visits.json"))["total"])
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +87,19 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def machine(clone: Path) -> Iterator[Machine]:
-    """Give a machine that has the Debian roots in its cache, as far as another test made them."""
+    """Give a machine whose cache has the Debian root, and all images but that of the site.
+
+    The site's is made here by `make up`, the others as all tests that need them.
+    """
     machine = Machine(clone)
     assert list_all(machine.instance) == []
+    prepared_images(*PREPARED)
     cache = Path("/var/cache") / machine.instance
     cache.mkdir()
     for archive in CACHE.glob("base-*.tar"):
         os.link(archive, cache / archive.name)
+    for family in PREPARED:
+        copy_image(family, Path("/var/lib") / machine.instance / "images")
     yield machine
     machine.make("clean")
 
@@ -93,6 +109,11 @@ def address(machine: Machine) -> str:
     return machine.make("up")[-1]
 
 
+@pytest.fixture(scope="module")
+def application(machine: Machine, address: str) -> str:
+    return address.replace("//health.", "//clinics.")
+
+
 def test_the_last_line_is_the_address_of_a_site_that_is_live(
     machine: Machine, address: str
 ) -> None:
@@ -100,6 +121,22 @@ def test_the_last_line_is_the_address_of_a_site_that_is_live(
     for path in (p for p in SITE.rglob("*") if p.is_file() and p.name != "404.html"):
         served = machine.get(address + quote(str(path.relative_to(SITE))))
         assert served == path.read_bytes(), path
+
+
+def test_the_application_keeps_in_its_database_what_people_send(
+    machine: Machine, application: str
+) -> None:
+    assert count_of(machine, application) == 1  # recorded by `make up` itself
+    for language in ("", "en/"):
+        page = machine.get(f"{application}{language}visits", {"clinic": "3"}).decode()
+        assert 'role="status"' in page
+        assert 'class="new"' in page
+    assert count_of(machine, application) == 3
+    assert json.loads(machine.get(f"{application}health")) == {"clinics": 4}
+    for wrong in ({"clinic": "9"}, {"clinic": "1; drop table visit"}, {}):
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            machine.get(f"{application}visits", wrong)
+    assert count_of(machine, application) == 3
 
 
 def test_up_again_is_quick_and_changes_nothing(machine: Machine, address: str) -> None:
@@ -119,7 +156,10 @@ def test_the_playbook_applied_again_changes_nothing(machine: Machine, address: s
     assert "failed=0 " in recap
 
 
-def test_down_stops_everything_and_keeps_the_data(machine: Machine, address: str) -> None:
+def test_down_stops_everything_and_keeps_the_data(
+    machine: Machine, address: str, application: str
+) -> None:
+    before = count_of(machine, application)
     machine.make("down")
     assert list_running(machine.instance) == []
     assert (Path("/var/lib") / machine.instance / "database" / "edubba.db").stat().st_size > 0
@@ -130,6 +170,7 @@ def test_down_stops_everything_and_keeps_the_data(machine: Machine, address: str
     assert again[-1] == address
     assert not any("Accounts" in line or "releases" in line for line in again), again
     assert machine.get(address) == (SITE / "index.html").read_bytes()
+    assert count_of(machine, application) == before
 
 
 def test_clean_leaves_no_trace(machine: Machine, address: str) -> None:

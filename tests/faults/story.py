@@ -34,6 +34,7 @@ class Scene:
     happens: Callable[[QuietCentre], object]
     later: timedelta = A_MOMENT
     is_on_machines: bool = True
+    has_kills: bool = True  # not where all that happens has been killed in the same way before
 
 
 def _open(centre: QuietCentre) -> None:
@@ -202,8 +203,13 @@ STORY = (
     Scene("a site is asked to be larger", _ask_for_more),
     Scene("it is closed", _suspend),
     Scene("it is opened again", _resume),
-    Scene("a database is asked for", _ask_for_a_database, is_on_machines=False),
-    Scene("an application is asked for", _ask_for_an_application, is_on_machines=False),
+    Scene("a database is asked for", _ask_for_a_database, is_on_machines=False, has_kills=False),
+    Scene(
+        "an application is asked for",
+        _ask_for_an_application,
+        is_on_machines=False,
+        has_kills=False,
+    ),
     Scene("they are attached", _attach, is_on_machines=False),
     Scene("they are detached", _detach, A_WHILE, is_on_machines=False),
     Scene("they are attached again", _attach, is_on_machines=False),

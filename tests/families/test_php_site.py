@@ -13,7 +13,6 @@ from control_plane.locald.edge_namespace import edge_namespace_path
 from control_plane.locald.namespaces import run_inside
 from control_plane.ports.automation.port import EventKind, RunState
 from tests.automation.world import RunnerWorld
-from tests.families.debian import dokuwiki
 from tests.families.load import visitors
 from tests.families.world import APP, Hosted
 from tests.locald.world import Release
@@ -204,31 +203,6 @@ def test_everything_is_back_after_its_first_process_was_killed(site: Hosted) -> 
     locald.cloud.ensure_server(site.spec, site.world.fence)
     wait_until(lambda: site.get("/") == (200, b"from Ur, by PHP 8"))
     assert site.play().counts.changed == 0
-
-
-def test_a_wiki_keeps_its_pages_through_releases_and_rollbacks(
-    world: RunnerWorld, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    wiki = Hosted(world, "php-site", tmp_path_factory.mktemp("wiki"))
-    wiki.configure(
-        extensions=["mbstring", "xml", "gd", "intl"],
-        persistent_paths=["data", "conf"],
-        private_paths=["data", "conf", "inc", "bin"],
-    )
-    content = dokuwiki()
-    first = Release(wiki.folder, content)
-    assert wiki.check(first, "/doku.php?id=start").passed
-    wiki.switch(first)
-    _edit(wiki, "ur", "The first city")
-    assert "The first city" in _read(wiki, "ur")
-    assert wiki.get("/data/pages/ur.txt")[0] == 404
-    second = Release(wiki.folder, {**content, "VERSION": b"2"})
-    assert wiki.check(second, "/doku.php?id=start").passed
-    wiki.switch(second)
-    assert "The first city" in _read(wiki, "ur")
-    _edit(wiki, "ur", "The first city of all")
-    wiki.switch(first)
-    assert "The first city of all" in _read(wiki, "ur")
 
 
 def test_a_command_runs_at_its_times_until_it_is_taken_away(site: Hosted) -> None:

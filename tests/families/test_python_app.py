@@ -1,25 +1,17 @@
 """A Python application on a real server: wheels, checks, hand-overs under load, bad releases."""
 
 import hashlib
-import json
-import os
-import subprocess
-import sys
 import zipfile
 from collections.abc import Mapping
 from functools import partial
 from io import BytesIO
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
-from control_plane.cli.target import Target
-from control_plane.cli.wheels import gather
 from control_plane.ports.automation.port import EventKind, RunState
 from control_plane.ports.cloud.port import LOG_BYTES_MAX
 from tests.automation.world import RunnerWorld
-from tests.families.debian import files_below, unpacked
 from tests.families.load import visitors
 from tests.families.world import APP, Hosted
 from tests.locald.world import Release
@@ -28,7 +20,6 @@ from tests.waiting import wait_until
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 AWKWARD = "a'b\"c$d\\e`f{{ g }}#h\nline 2\t=%; سرّ \n"
-DEBIAN = Target("3.11.2", ("manylinux_2_36_x86_64",))
 
 WSGI = """
 import os, sqlite3, time
@@ -443,79 +434,3 @@ def test_asgi_is_served_and_handed_over_likewise(site: Hosted) -> None:
             site.deploy({"app.py": (ASGI % number).encode()})
     assert set(seen.seen) == {"200"}, seen.seen
     assert set(seen.bodies) == {f"{number} by asgi, https".encode() for number in range(4)}
-
-
-def fetched(folder: Path) -> dict[str, bytes]:
-    """Return the wheels that `edubba deploy` would add to a release of the folder."""
-    return {path: place.read_bytes() for path, place in gather(folder, DEBIAN, anew=False).items()}
-
-
-DATASETTE = b"""
-from datasette.app import Datasette
-application = Datasette(["data/proj.db"], settings={"num_sql_threads": 2}).app()
-"""
-
-
-def test_datasette_shows_a_real_database(site: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(site.folder / "cache"))
-    folder = site.folder / "datasette"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("datasette==0.65.5\n")
-    release = {"app.py": DATASETTE} | fetched(folder)
-    release["data/proj.db"] = (unpacked("proj-data") / "usr/share/proj/proj.db").read_bytes()
-    site.run("rm", "-rf", "/srv/persistent/data")
-    site.configure(interface="asgi")
-    site.deploy(release)
-    question = urlencode(
-        {"sql": "select name from ellipsoid where code = '7030'", "_shape": "array"}
-    )
-    status, body = site.get(f"/proj.json?{question}")
-    assert (status, json.loads(body)) == (200, [{"name": "WGS 84"}])
-    assert b"ellipsoid" in site.get("/proj")[1]
-
-
-DJANGO_SETTINGS = """
-ALLOWED_HOSTS = ["*"]
-DEBUG = False
-STATIC_ROOT = BASE_DIR / "static"
-DATABASES["default"]["NAME"] = BASE_DIR / "data" / "db.sqlite3"
-"""
-
-
-def test_a_django_project_migrates_and_collects_its_files(
-    site: Hosted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(site.folder / "cache"))
-    folder = site.folder / "django"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("django==5.2.*\npsycopg[binary]==3.2.*\n")
-    wheels = fetched(folder)
-    packages = site.folder / "packages"
-    for path, content in wheels.items():
-        if path.endswith(".whl"):
-            zipfile.ZipFile(BytesIO(content)).extractall(packages)
-    argv = [sys.executable, "-m", "django", "startproject", "mysite", str(folder)]
-    subprocess.run(argv, env={**os.environ, "PYTHONPATH": str(packages)}, check=True)
-    with (folder / "mysite" / "settings.py").open("a") as settings:
-        settings.write(DJANGO_SETTINGS)
-    site.configure(
-        interface="wsgi",
-        application="mysite.wsgi:application",
-        release_commands=[
-            "python manage.py collectstatic --noinput",
-            "python -c 'import psycopg; assert psycopg.pq.__impl__ == \"binary\"'",
-        ],
-        migrate="python manage.py migrate --noinput",
-        migrate_timeout_s=60,
-        start_timeout_s=30,
-    )
-    release = Release(site.folder, files_below(folder) | wheels)
-    checked = site.check(release, "/admin/login/")
-    assert checked.passed, checked.output
-    site.switch(release)
-    assert b"csrfmiddlewaretoken" in site.get("/admin/login/")[1]
-    assert site.get("/static/admin/css/base.css")[0] == 200
-    argv = ["/srv/app/live/bin/python", "manage.py", "showmigrations", "--plan"]
-    said = site.run("sh", "-c", f"cd /srv/site/live/tree && {' '.join(argv)}")
-    assert "[X]  sessions.0001_initial" in said
-    assert "[ ]" not in said

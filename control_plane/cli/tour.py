@@ -122,14 +122,14 @@ def tell(stage: Stage, program: str = "edubba") -> None:
 
     Raises: SystemExit with what a command said that failed.
     """
-    page = _seen(stage.look, "The site comes back")
+    page = _seen(stage.look, "Waiting until the site answers")
     if page == (stage.site / "index.html").read_bytes() and _visits(stage):
         _say_where_passwords_are(program)
         return
     accounts = {account.role: account for account in stage.open_accounts()}
     try:
         _act(stage, accounts["owner"], accounts["operator"])
-        if not _seen(stage.look, "The site comes back"):
+        if not _seen(stage.look, "Waiting until the site answers"):
             raise SystemExit("The site does not answer through the edge")
     finally:
         _say_accounts(list(accounts.values()), program)
@@ -153,7 +153,7 @@ def _seen(look: Callable[[], bytes | None], text: str) -> bytes | None:
 def _visits(stage: Stage) -> int | None:
     """Return how many visits the database holds; None where no such application answers."""
     try:
-        told = json.loads(_seen(stage.count, "The application comes back") or "null")
+        told = json.loads(_seen(stage.count, "Waiting until the application answers") or "null")
     except ValueError:
         return None
     total = told.get("total") if isinstance(told, dict) else None
@@ -200,7 +200,7 @@ def _release(stage: Stage, owner: Account, hosting: dict[str, Any], what: str) -
     """Release one of the folders, but where something was released before; whether it was."""
     released = _edubba(stage, owner, "deployment", "list", hosting["id"])["items"]
     if any(one["number"] > 0 and one["status"] in {"live", "superseded"} for one in released):
-        _say(f"  {hosting['name']}: the agency released it before; it is left as it is")
+        _say(f"  {hosting['name']}: a release is live already; it is left as it is")
         return False
     folder = stage.application if hosting["name"] == stage.application.name else stage.site
     with _phase(f"The agency releases {what}"):

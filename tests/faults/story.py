@@ -102,6 +102,10 @@ def _change(world: World, server_id: str) -> None:
     world.change_inside(server_id)
 
 
+def _speak(world: World, server_id: str) -> None:
+    world.speak(server_id)
+
+
 def _leak(world: World, server_id: str) -> None:
     world.lose_isolation(server_id)
 
@@ -191,6 +195,7 @@ STORY = (
     Scene("the new plan is approved", _approve),
     Scene("a site is released", _deploy(OLD_SITE)),
     Scene("some of it is released anew", _deploy(NEW_SITE)),
+    Scene("its services write", _befall(_speak), A_WHILE, is_on_machines=False),
     Scene("it is rolled back", _roll_back),
     Scene("a release without its page is refused", _deploy(WITHOUT_INDEX)),
     Scene("the server stops", _befall(_stop), A_WHILE),

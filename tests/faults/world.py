@@ -13,6 +13,7 @@ from io import IOBase
 from multiprocessing.connection import Connection
 from typing import Any, cast
 
+from control_plane.kit import clock
 from control_plane.kit.errors import Refused, Unavailable
 from control_plane.ports.automation.memory import MemoryAutomation
 from control_plane.ports.blobs.memory import MemoryBlobs
@@ -64,6 +65,10 @@ class World:
     def change_inside(self, server_id: str) -> None:
         """Let somebody change its configuration by hand."""
         self.cloud.sabotage(server_id, _change)
+
+    def speak(self, server_id: str) -> None:
+        """Let its services write something."""
+        self.cloud.sabotage(server_id, _speak)
 
     def lose_isolation(self, server_id: str) -> None:
         self.cloud.sabotage(server_id, _leak)
@@ -146,6 +151,11 @@ def _stop(server: Server) -> None:
 
 def _change(server: Server) -> None:
     server.configuration = "by hand"
+
+
+def _speak(server: Server) -> None:
+    for service in ("app", "web"):
+        server.logs.setdefault(service, []).extend([(clock.now(), "a line")] * 3)
 
 
 def _leak(server: Server) -> None:

@@ -20,6 +20,7 @@ from control_plane.logs.models import LogLine, LogStore
 from control_plane.logs.queries import Wanted, list_lines
 from control_plane.logs.rules import KEPT_BYTES, KEPT_FOR, PAUSE
 from control_plane.ports.cloud.memory import Server
+from control_plane.ports.cloud.port import CheckResult
 from tests.api import User, a_person, an_agency
 from tests.centre import Centre
 from tests.world import a_hosting_row, takes_settings
@@ -156,15 +157,19 @@ def test_logs_that_cannot_be_read_stop_nothing_and_come_later(
     assert texts_of(centre, hosting.id) == ["patience"]
 
 
-def test_what_a_tenant_writes_moves_no_terminal_and_shows_no_secret(centre: Centre) -> None:
-    hosting = centre.active()
-    takes_settings(centre.api.db, hosting.id)
+def have_a_secret(centre: Centre, hosting_id: str) -> None:
+    takes_settings(centre.api.db, hosting_id)
     with centre.api.db.begin() as session:
         hostings.publish_recipient(session, centre.engine._ports.keyring.recipient())
-    path = f"/v1/hostings/{hosting.id}/settings"
+    path = f"/v1/hostings/{hosting_id}/settings"
     kept = centre.owner.request("PATCH", path, json={"secrets": {"KEY": SECRET}})
     assert kept.status_code == 200, kept.text
     centre.live_on(60)
+
+
+def test_what_a_tenant_writes_moves_no_terminal_and_shows_no_secret(centre: Centre) -> None:
+    hosting = centre.active()
+    have_a_secret(centre, hosting.id)
     say(centre, hosting.id, "\x1b]0;owned\x07\x1b[31mred\x1b[0m \u202egnp", f"key={SECRET}!")
     say(centre, hosting.id, "x" * (4096 - len(SECRET) // 2) + SECRET)
     centre.live_on(100)
@@ -173,6 +178,21 @@ def test_what_a_tenant_writes_moves_no_terminal_and_shows_no_secret(centre: Cent
     assert (shown[2][-len(CUT) :], "hunt" in shown[2]) == (CUT, False)
     with centre.api.db.read() as session:
         assert not [one for one in session.exec(select(LogLine.text)).all() if "hunter" in one]
+
+
+def test_what_a_refused_release_printed_is_shown_without_secrets(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosting = centre.active()
+    have_a_secret(centre, hosting.id)
+    output = f"\x1b[2Jcan't log in with {SECRET}"
+    with monkeypatch.context() as failing:
+        refused = CheckResult(passed=False, output=output)
+        failing.setattr(centre.cloud, "check_release", lambda *_asked: refused)
+        deployment = centre.deploy(hosting.id, index_html=b"new")
+        centre.live_on(90)
+    outcome = centre.deployment(deployment)["outcome"]
+    assert outcome["output"] == f"can't log in with {HIDDEN}"
 
 
 def lines_of(session: Session, hosting_id: str) -> Sequence[LogLine]:

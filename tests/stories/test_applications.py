@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from control_plane.kit.cleaning import HIDDEN
 from tests.families.debian import dokuwiki, unpacked
 from tests.images import prepared_images
 from tests.stories.cli import Cli
@@ -34,6 +35,7 @@ CANARIES = [SECRET.encode(), json.dumps(SECRET).encode(), b"Enheduanna"]
 DATASETTE = """
 import os
 from datasette.app import Datasette
+print("The token is", os.environ.get("TOKEN"), flush=True)
 title = f"{os.environ.get('MODE')} {len(os.environ.get('TOKEN', ''))}"
 application = Datasette(
     ["proj.db"], metadata={"title": title}, settings={"num_sql_threads": 2}
@@ -159,6 +161,16 @@ def test_a_migration_that_goes_wrong_leaves_the_old_release_and_its_owner_reads_
     assert said in shown
     assert catalogue.serves(title("closed", len(SECRET)))
     (folder / "how.txt").write_text("well")
+
+
+def test_what_an_application_said_is_read_by_its_owner_and_its_secret_by_nobody(
+    museum: Museum, catalogue: Site
+) -> None:
+    shown = museum.cli.run("log", "show", "catalogue", "--lines", "1000").output
+    assert "prepare: The migration begins: hangs" in shown
+    assert f"The token is {HIDDEN}" in shown
+    operator = museum.installation.cli(museum.installation.person("operator").account)
+    assert operator.run("log", "show", catalogue.hosting_id).code != 0
 
 
 def test_of_two_releases_at_once_one_waits_for_the_other(museum: Museum, catalogue: Site) -> None:

@@ -54,6 +54,11 @@ def is_asked_for(ctx: Ctx, facts: Facts) -> bool:
     return is_asked(ctx.load(find), facts.hosting.logs_asked_at)
 
 
+def shown(ctx: Ctx, facts: Facts, text: str) -> str:
+    """Return what a release said, as people may read it: the centre's people, too."""
+    return clean(text, hide=Redaction(list_secrets(ctx, facts)))
+
+
 def _kept(found: LogFact, hide: Redaction) -> list[logs.NewLine]:
     """Return lines as they are kept; before a service's first one, what was passed over."""
     kept = []

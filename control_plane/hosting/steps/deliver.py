@@ -17,7 +17,7 @@ from control_plane.engine.outcome import Again, Failed, Go, Outcome
 from control_plane.engine.registry import Ctx, StepFunction
 from control_plane.hosting import actions
 from control_plane.hosting.steps.build import on_server
-from control_plane.hosting.steps.collecting import collect_if_due
+from control_plane.hosting.steps.collecting import collect_if_due, shown
 from control_plane.hosting.steps.facts import (
     Content,
     actor_of,
@@ -109,7 +109,8 @@ def check(ctx: Ctx) -> Outcome:
         rest = min(LOOK * (ctx.claim.attempts + 1), LONGEST_LOOK)
         return Again(PREPARING, rest, away.facts, writes=collect_if_due(ctx, facts))
     if not result.passed:
-        return _give_up(ctx, "release_check_failed", {"output": result.output})
+        output = shown(ctx, facts, result.output)
+        return _give_up(ctx, "release_check_failed", {"output": output})
     return Go("switch")
 
 

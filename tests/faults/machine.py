@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from control_plane.kit.errors import Unavailable
 from control_plane.kit.ids import new_id
@@ -57,19 +58,34 @@ class MachineWorld:
         argv = ["runc", "--root", str(names.runc_root), verb, *arguments]
         return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
-    def daemon(self) -> int | None:
-        """Return the process id of the root daemon, if one answers."""
+    def processes(self) -> dict[str, int]:
+        """Return the process ids of the root daemon and the runner, of those that answer."""
+        found = {
+            name: _listener(path)
+            for name, path in (
+                ("daemon", self.settings.locald_socket),
+                ("runner", self.settings.runner_socket),
+            )
+        }
         try:
             list(self.cloud.list_images())
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(str(self.settings.locald_socket))
-                option = connection.getsockopt(
-                    socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
-                )
-        except (OSError, Unavailable):
-            return None
-        pid: int = struct.unpack("3i", option)[0]
-        return pid
+        except Unavailable:
+            found["daemon"] = None
+        return {name: pid for name, pid in found.items() if pid is not None}
+
+
+def _listener(path: Path) -> int | None:
+    """Return who listens on a socket, if anybody does."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            told = connection.getsockopt(
+                socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
+            )
+    except OSError:
+        return None
+    pid: int = struct.unpack("3i", told)[0]
+    return pid
 
 
 @dataclass

@@ -1,10 +1,10 @@
-"""Kills workers, and the root daemon under them, while the story is played on a real machine.
+"""Kills workers, and daemon and runner under them, while the story is played on a real machine.
 
-`python -m tests.faults.machine_kills REPORT HOW` finds daemon and edge by the settings of its
-environment, and runs in a process without threads. A machine can't be put back to where it was.
-So each step is begun again and again: by a worker that is killed, or under which the daemon is
-killed, each time at the next point that is not known yet, until none is left. What the story comes
-to, scene by scene, must be what it comes to in memory without any kill.
+`python -m tests.faults.machine_kills REPORT HOW` finds daemon, runner and edge by the settings of
+its environment, and runs in a process without threads. A machine can't be put back to where it
+was. So each step is begun again and again: by a worker that is killed, or under which one of the
+others is killed, each time at the next point that is not known yet, until none is left. What the
+story comes to, scene by scene, must be what it comes to in memory without any kill.
 
 HOW says which points there are: `kinds` takes each kind of effect once in the whole story, `all`
 every point of every step of each life, in each scene.
@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing import Pipe
@@ -42,6 +43,7 @@ from tests.faults.world import World
 from tests.waiting import wait_until
 
 ON_MACHINES = [scene for scene in STORY if scene.is_on_machines]
+VICTIMS = {"cloud": "daemon", "automation": "runner"}  # who does what a port's verbs ask for
 DELAYS_S = {"kinds": (0.01,), "all": (0.0, 0.02)}  # making a server takes some 0.2
 # What changes something, by the names that verbs have: of the others no kind has to be killed.
 EFFECTS = (
@@ -72,11 +74,12 @@ class Plan:
             return ("worker", what, is_after)
         return None  # nobody has to die of a look
 
-    def wants_daemon(self, number: int, what: str, *, is_after: bool) -> list[tuple[object, float]]:
-        """Return the kills of the daemon that begin with this call: name and delay."""
-        if is_after or not what.startswith("cloud.") or "," in what:
+    def wants_other(self, number: int, what: str, *, is_after: bool) -> list[tuple[Any, float]]:
+        """Return the kills of who does what this call asks for: name and delay."""
+        victim = VICTIMS.get(what.partition(".")[0])
+        if is_after or victim is None or "," in what:
             return []
-        # The worker first: under a daemon that dies too late, the step may be over for good.
+        # The worker first: when another dies too late, the step may be over for good.
         first = (
             self.last_of(self.place)
             if self.how == "all"
@@ -85,15 +88,15 @@ class Plan:
         if first not in {None, *self.known}:
             return []
         call: object = number if self.how == "all" else what
-        return [(("daemon", self.place, call, delay), delay) for delay in DELAYS_S[self.how]]
+        return [((victim, self.place, call, delay), delay) for delay in DELAYS_S[self.how]]
 
 
 class KillingWatch(Watch):
     """Does the first kill that is not known, and says which before it does."""
 
-    def __init__(self, plan: Plan, daemon: int, line: Connection) -> None:
+    def __init__(self, plan: Plan, others: Mapping[str, int], line: Connection) -> None:
         super().__init__()
-        self._plan, self._daemon, self._line = plan, daemon, line
+        self._plan, self._others, self._line = plan, others, line
         self._is_armed = True
 
     def reach(self, what: str, *, is_after: bool) -> None:
@@ -101,10 +104,10 @@ class KillingWatch(Watch):
         if not self._is_armed:
             return
         number = len(self.points)
-        for name, delay in self._plan.wants_daemon(number, what, is_after=is_after):
+        for name, delay in self._plan.wants_other(number, what, is_after=is_after):
             if name not in self._plan.known:
                 self._begin(name)
-                self._kill_daemon_after(delay)
+                _kill_after(delay, self._others[name[0]])
                 return
         name = self._plan.wants_worker(number, what, is_after=is_after)
         if name is not None and name not in self._plan.known:
@@ -115,13 +118,14 @@ class KillingWatch(Watch):
         self._is_armed = False
         self._line.send((name, str(self.points[-1])))
 
-    def _kill_daemon_after(self, delay: float) -> None:
-        if not delay:
-            os.kill(self._daemon, signal.SIGKILL)
-            return
-        timer = Timer(delay, os.kill, (self._daemon, signal.SIGKILL))
-        timer.daemon = True
-        timer.start()
+
+def _kill_after(delay: float, pid: int) -> None:
+    if not delay:
+        os.kill(pid, signal.SIGKILL)
+        return
+    timer = Timer(delay, os.kill, (pid, signal.SIGKILL))
+    timer.daemon = True
+    timer.start()
 
 
 @dataclass
@@ -130,6 +134,7 @@ class Report:
 
     workers: list[str] = field(default_factory=list)
     daemons: list[str] = field(default_factory=list)
+    runners: list[str] = field(default_factory=list)
     wrong: list[tuple[str, list[str]]] = field(default_factory=list)
 
 
@@ -177,10 +182,10 @@ class MachineKilling:
 
     def _attempt(self, life_id: str) -> str:
         """Let a worker run the step; return `nothing`, `ran` or `killed`."""
-        daemon = self._daemon()
+        others = self._others()
         self._db.close()
         near, far = Pipe()
-        worker = fork(lambda: self._work(life_id, daemon, far))
+        worker = fork(lambda: self._work(life_id, others, far))
         far.close()
         told = []
         with near:
@@ -190,9 +195,9 @@ class MachineKilling:
                 except EOFError:
                     break
         ended = os.waitpid(worker, 0)[1]
-        return self._understand(told, ended, daemon)
+        return self._understand(told, ended, others)
 
-    def _understand(self, told: list[Any], ended: int, daemon: int) -> str:
+    def _understand(self, told: list[Any], ended: int, others: Mapping[str, int]) -> str:
         ran = told.pop() if told and isinstance(told[-1], bool) else None
         if ended and not (os.WIFSIGNALED(ended) and os.WTERMSIG(ended) == signal.SIGKILL):
             self.report.wrong.append(("a worker broke down", [str(ended)]))
@@ -202,22 +207,27 @@ class MachineKilling:
                 self._plan.known.add(self._plan.last_of(name[1]))
             if name[0] == "worker":
                 self.report.workers.append(point)
-            elif self._daemon() != daemon:
-                self.report.daemons.append(point)
+            elif self._others()[name[0]] != others[name[0]]:
+                killed = {"daemon": self.report.daemons, "runner": self.report.runners}
+                killed[name[0]].append(point)
         if ended:
             self._centre.engine().release_leases()
             return "killed"
         return "ran" if ran else "nothing"
 
-    def _daemon(self) -> int:
-        """Return the root daemon's process id, once it is there."""
-        wait_until(lambda: self._world.daemon() is not None)
-        daemon = self._world.daemon()
-        assert daemon is not None
-        return daemon
+    def _others(self) -> dict[str, int]:
+        """Return the process ids of daemon and runner, once both are there."""
+        found: dict[str, int] = {}
 
-    def _work(self, life_id: str, daemon: int, line: Connection) -> None:
-        watch = KillingWatch(self._plan, daemon, line)
+        def are_there() -> bool:
+            found.update(self._world.processes())
+            return found.keys() >= set(VICTIMS.values())
+
+        wait_until(are_there)
+        return found
+
+    def _work(self, life_id: str, others: Mapping[str, int], line: Connection) -> None:
+        watch = KillingWatch(self._plan, others, line)
         self._db.watch = watch
         ports = watched(self._world.ports(self._centre.region_id), watch)
         line.send(self._centre.engine(ports=ports).run_step(life_id))

@@ -1,4 +1,4 @@
-"""Workers and the root daemon are killed on a real machine, and what was wished comes about."""
+"""Workers, root daemon and runner are killed on a real machine: what was wished comes about."""
 
 import json
 import subprocess
@@ -56,6 +56,7 @@ def test_a_kill_of_each_kind_is_overcome_by_real_tenants(machine: Machine, tmp_p
     assert report["wrong"] == []
     assert KINDS - set(report["workers"]) == set()
     assert len(report["daemons"]) > 8
+    assert {"before automation.start", "before automation.observe"} <= set(report["runners"])
 
 
 @pytest.mark.root

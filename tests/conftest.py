@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -14,6 +15,9 @@ from control_plane.kit.db import METADATA, Database
 from tests.api import Api, an_api
 from tests.postgresql import a_postgresql
 from tests.quick_disk import quick_folder
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # machines are noisy
+hypothesis.settings.load_profile("untimed")
 
 # What takes longest is begun first: no process is alone with it when the others have ended.
 LONGEST = (

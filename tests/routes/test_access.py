@@ -21,7 +21,8 @@ from control_plane.ledger.models import LedgerEntry
 from control_plane.tenancy.models import Agency
 from tests.api import PLENTY, Api, User, a_person, an_agency, an_api
 from tests.offer import an_offer
-from tests.routes.table import FILLERS, TABLE, Access, Place
+from tests.routes.table import TABLE, Access
+from tests.routes.things import FILLERS, Place
 
 SAFE = ("GET", "HEAD")
 STRANGER = ("192.0.2.7", 50_000)  # loopback is trusted with figures; a stranger is not

@@ -32,7 +32,7 @@ PORTS = {
     "EDUBBA_WORKER_METRICS_PORT": 8601,
 }
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
 
 @dataclass

@@ -75,7 +75,7 @@ def test_giving_up_is_asked_back(own_world: World, answer: str, code: int) -> No
 def test_a_new_password_is_asked_for_twice_and_not_shown(
     sqlite_db: Database, tmp_path: Path
 ) -> None:
-    told = {"EDUBBA_DATABASE_URL": f"sqlite:///{tmp_path / 'edubba.db'}", "HOME": str(tmp_path)}
+    told = {"EDUBBA_DATABASE_URL": str(sqlite_db.url), "HOME": str(tmp_path)}
     command = ["setup", "operator", "samir@centre.example", "--name", "Samir"]
     code, shown = typed(command, told, PASSWORD, "something else")
     assert code == 2, shown

@@ -1,7 +1,8 @@
 """Kills a worker at every point of every step of the story, and looks at what comes of it.
 
-`python -m tests.faults.kills URL REPORT LANE LANES` runs in a process of its own, which has no
-threads and has imported everything: so it can fork. It kills in every LANES-th scene.
+`python -m tests.faults.kills URL REPORT LANE LANES HOW` runs in a process of its own, which has no
+threads and has imported everything: so it can fork. It kills in every LANES-th scene: HOW `scenes`
+each way through a step in each scene anew, `ways` only in the first that comes to it.
 
 The story runs once, undisturbed, with all of its points watched. After each step world and rows
 are put back to where it began, once for each of its points, and a worker is forked that dies
@@ -73,9 +74,14 @@ class Killing:
     """The undisturbed story, and at the steps of some scenes the kills that branch off from it."""
 
     def __init__(
-        self, url: str, killed_in: Sequence[Scene] = KILLED_IN, flows: Iterable[Flow] = FLOWS
+        self,
+        url: str,
+        killed_in: Sequence[Scene] = KILLED_IN,
+        flows: Iterable[Flow] = FLOWS,
+        *,
+        in_each_scene: bool = True,
     ) -> None:
-        self._killed_in = killed_in
+        self._killed_in, self._in_each_scene = killed_in, in_each_scene
         self._world = World()
         self._watch = Watch(self._world.state)
         self._db = WatchedDatabase(url, self._watch)
@@ -150,7 +156,8 @@ class Killing:
         In each scene anew; but where nothing was at stake except the life's own place, only once.
         """
         before, self._at_stake = self._at_stake, self._centre.at_stake()
-        known = (way, "" if before == self._at_stake else scene.name)
+        is_anew = self._in_each_scene and before != self._at_stake
+        known = (way, scene.name if is_anew else "")
         if known in self._ways:
             return False
         self._ways.add(known)
@@ -227,12 +234,12 @@ def fork(act: Callable[[], object]) -> int:
         os._exit(code)
 
 
-def main(url: str, place: str, lane: str, lanes: str) -> None:
+def main(url: str, place: str, lane: str, lanes: str, how: str) -> None:
     configure(json_lines=False, level="ERROR")
     gc.collect()
     gc.freeze()  # what was imported is looked at no more, and stays shared with the workers
-    report = Killing(url, KILLED_IN[int(lane) :: int(lanes)]).run()
-    report.write(Path(place))
+    scenes = KILLED_IN[int(lane) :: int(lanes)]
+    Killing(url, scenes, in_each_scene=how == "scenes").run().write(Path(place))
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ def test_any_disorder_ends_where_order_would(db: Database) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=100,
+            max_examples=40 if db.is_postgresql else 100,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -12,7 +12,7 @@ from control_plane.hosting.rules import LIFE, HostingStatus
 from control_plane.kit import clock
 from control_plane.kit.ids import new_id
 from control_plane.ports.cloud.memory import Server
-from control_plane.ports.cloud.port import ServerState
+from control_plane.ports.cloud.port import Image, ServerState
 from control_plane.tenancy import queries
 from control_plane.tenancy.rules import Resource
 from tests.centre import Centre
@@ -83,6 +83,26 @@ def test_a_larger_size_is_reserved_approved_and_made_with_all_content(centre: Ce
     assert _used(centre, hosting) == held
     shown = centre.owner.get(f"/v1/hostings/{hosting.id}").json()
     assert shown["cost"]["micros_per_hour"] == 36_000_000
+
+
+def test_rolling_to_a_newer_image_is_a_plan_and_keeps_all_content(centre: Centre) -> None:
+    hosting = _live(centre)
+    newer = Image("static-site", "sha256:" + "e" * 64)
+    centre.cloud._images = (newer, *centre.cloud._images)
+    _settled(centre, hosting, 40)  # the region looks what images there are
+    assert _server(centre, hosting).spec.image == hosting.image_digest != newer.digest
+
+    request = _ask(centre, hosting, "change", image="newest")
+    [change] = request["plan"]["body"]["change"]
+    told = (change["what"], change["from"], change["to"])
+    assert told == ("image", hosting.image_digest, newer.digest)
+    assert request["status"] == "approved"  # by the policy: it costs nothing more
+    after = _settled(centre, hosting, 80)
+
+    assert (after.image_digest, after.status) == (newer.digest, HostingStatus.ACTIVE)
+    assert _server(centre, hosting).spec.image == newer.digest
+    assert centre.front_page() == PAGE
+    assert _status_of(centre, request) == "fulfilled"
 
 
 def test_a_refused_change_gives_back_what_it_held_and_changes_nothing(centre: Centre) -> None:

@@ -42,7 +42,7 @@ def test_from_an_approval_to_the_first_page_of_each_kind(
     built = [build(installation, owner, blueprint, number) for number in range(ROUNDS)]
     sites, served = zip(*built, strict=True)
     shown = [owner.get(f"/v1/hostings/{site.hosting_id}/runs")["items"] for site in sites]
-    runs = [owner.get(f"/v1/runs/{run['id']}") for [run] in shown]
+    runs = [owner.get(f"/v1/runs/{run['id']}") for *_, run in shown]  # the first of each
     show_seconds(f"{blueprint}: approval sent → first 200, cold", served[:1])
     show_seconds(f"{blueprint}: approval sent → first 200, warm", served[1:])
     show_seconds(f"{blueprint}: a run of its playbook", [spent(run) for run in runs])

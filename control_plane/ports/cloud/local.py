@@ -4,31 +4,24 @@ Knows the daemon's protocol and the receiver's, and no kernel: what comes out of
 hostile, so it is bounded and parsed with care.
 """
 
-import json
 import os
 import socket
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from control_plane.kit.errors import Refused, Unavailable
+from control_plane.kit.errors import Unavailable
 from control_plane.kit.unix import Daemon, new_request
-from control_plane.ports.cloud import logs
 from control_plane.ports.cloud.port import (
     Access,
-    CheckResult,
     CloudObject,
-    ConfigurationFact,
     Fence,
     Image,
-    LogFact,
     ProbeReport,
-    ReleaseSpec,
     ServerFact,
     ServerSpec,
     ServerState,
@@ -37,50 +30,15 @@ from control_plane.ports.cloud.port import (
     WireFact,
     WireSpec,
 )
+from control_plane.ports.cloud.receiver import Call, Feed, Feeder, ThroughReceiver, read_bounded
 
 _CHUNK = 1 << 20
-_OUTPUT_MAX = 32 << 20  # 200,000 missing digests are 13 MB
 _TIMEOUT_S = 120.0  # longer than the daemon waits for any part of a server
 _LONG_S = 2000.0  # longer than the daemon lets a receiver run
 RUNS_SOCKET = "locald-runs.sock"  # beside the daemon's own
-# The next try finds out what is missing, or what has become of it.
-_AGAIN = frozenset({"stream_cut", "release_preparing", "release_unsettled"})
-
-Write = Callable[[bytes], object]
-Feed = Callable[[Write], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A call of the receiver inside a server."""
-
-    server_id: str
-    name: str
-    arguments: Sequence[str] = ()
-    fence: Fence | None = None
-
-
-class _Feeder(threading.Thread):
-    """Writes a receiver's input while its output is read, and keeps what went wrong."""
-
-    def __init__(self, handle: int, feed: Feed) -> None:
-        super().__init__(name="feeder", daemon=True)
-        self._handle, self._feed = handle, feed
-        self.failure: BaseException | None = None
-
-    def run(self) -> None:
-        """Write all, unless the receiver ends before."""
-        try:
-            with os.fdopen(self._handle, "wb", _CHUNK) as pipe, suppress(BrokenPipeError):
-                self._feed(pipe.write)
-                pipe.flush()
-        except BrokenPipeError:
-            return  # closing tries to write once more; the receiver's answer says why it ended
-        except BaseException as failure:  # noqa: BLE001  # raised again by the caller
-            self.failure = failure
-
-
-class LocalCloud:
+class LocalCloud(ThroughReceiver):
     """A region on this machine. `epoch` marks what is made, as the database counts epochs."""
 
     def __init__(self, socket_path: Path, epoch: int = 1) -> None:
@@ -107,28 +65,6 @@ class LocalCloud:
     def observe_server(self, server_id: str) -> ServerFact:
         """Say what is there now; see the port."""
         return _fact(self._ask("observe_server", server_id=server_id))
-
-    def inspect_server(self, server_id: str) -> ConfigurationFact:
-        """Ask the server's receiver; what it says is bounded, and compared but never followed."""
-        try:
-            found = _answer(self._receive(_Call(server_id, "inspect"), _lines(())))
-        except Refused as refused:
-            if refused.code == "bad_verb":  # of an older image
-                return ConfigurationFact("")
-            raise
-        down = found.get("down")
-        names = [str(name)[:32] for name in down[:32]] if isinstance(down, list) else []
-        return ConfigurationFact(str(found.get("digest", ""))[:64], tuple(names))
-
-    def read_logs(self, server_id: str, marks: Mapping[str, str]) -> LogFact:
-        """Ask the server's receiver; what it says is bounded, and shown but never followed."""
-        asked = _lines((json.dumps(dict(marks)),))
-        try:
-            return logs.parsed(_answer(self._receive(_Call(server_id, "logs"), asked)))
-        except Refused as refused:
-            if refused.code == "bad_verb":  # of an older image
-                return LogFact()
-            raise
 
     def stop_server(self, server_id: str, fence: Fence) -> None:
         """Stop the server and keep its disk."""
@@ -168,50 +104,6 @@ class LocalCloud:
             tried=tuple(report["tried"]),
         )
 
-    def list_missing_blobs(self, server_id: str, digests: Iterable[str]) -> frozenset[str]:
-        """Say which blobs the server does not have yet."""
-        wished = frozenset(digests)
-        output = self._receive(_Call(server_id, "missing"), _lines(sorted(wished)))
-        return frozenset(output.decode("ascii", "replace").split()) & wished
-
-    def put_blobs(self, server_id: str, blobs: Iterator[tuple[str, Path]], fence: Fence) -> None:
-        """Stream all blobs through one call. Raises Refused (`disk_full`, `digest_mismatch`)."""
-
-        def feed(write: Write) -> None:
-            for digest, path in blobs:
-                with path.open("rb") as file:
-                    write(f"{digest} {os.fstat(file.fileno()).st_size}\n".encode())
-                    while chunk := file.read(_CHUNK):
-                        write(chunk)
-            write(b"end\n")
-
-        _answer(self._receive(_Call(server_id, "put", (), fence), feed))
-
-    def assemble_release(self, server_id: str, spec: ReleaseSpec, fence: Fence) -> None:
-        """Build the deployment beside the live one. Raises Refused (`blob_missing`)."""
-        about = {
-            "deployment": spec.deployment_id,
-            "manifest": spec.manifest_digest,
-            "nonce": spec.nonce,
-        }
-        lines = (json.dumps(line) for line in (about, *(asdict(file) for file in spec.files)))
-        _answer(self._receive(_Call(server_id, "assemble", (), fence), _lines(lines)))
-
-    def check_release(self, server_id: str, deployment_id: str, path: str) -> CheckResult:
-        """Ask the assembled release for its nonce and for `path`, on the inner port."""
-        call = _Call(server_id, "check", (deployment_id, path))
-        found = _answer(self._receive(call, _lines(())))
-        return CheckResult(found.get("passed") is True, str(found.get("output", ""))[:4096])
-
-    def switch_release(self, server_id: str, deployment_id: str, fence: Fence) -> None:
-        """Make the assembled release the live one, atomically."""
-        call = _Call(server_id, "switch", (deployment_id,), fence)
-        _answer(self._receive(call, _lines(())))
-
-    def prune_releases(self, server_id: str, keep: Iterable[str], fence: Fence) -> None:
-        """Forget deployments that are not kept, and blobs that nothing uses."""
-        _answer(self._receive(_Call(server_id, "prune", (), fence), _lines(sorted(keep))))
-
     def open_run(self, server_id: str, run_id: str, lasts: timedelta, fence: Fence) -> Access:
         """Get a ticket, with which the runner commands the server through the daemon."""
         about: dict[str, Any] = {"server_id": server_id, "run_id": run_id, "fence": asdict(fence)}
@@ -227,7 +119,7 @@ class LocalCloud:
         """Take the tickets back; what was still being done is killed."""
         self._ask("close_run", run_id=run_id, fence=asdict(fence))
 
-    def _receive(self, call: _Call, feed: Feed) -> bytes:
+    def receive(self, call: Call, feed: Feed) -> bytes:
         """Call the receiver and return what it wrote; `feed` gives it its input."""
         fields: dict[str, Any] = {"call": call.name, "arguments": list(call.arguments)}
         if call.fence:
@@ -242,9 +134,9 @@ class LocalCloud:
             finally:
                 os.close(in_read)
                 os.close(out_write)
-            feeder = _Feeder(in_write, feed)
+            feeder = Feeder(in_write, feed)
             feeder.start()
-            text = _read_bounded(output)
+            text = read_bounded(output)
             output.close()  # a receiver that writes on without end is ended by that
             feeder.join()
             outcome = self._daemon.result(connection)
@@ -255,40 +147,6 @@ class LocalCloud:
         if outcome["code"] and not text.lstrip().startswith(b'{"error"'):
             raise Unavailable("receiver_failed", call=call.name, why=outcome["err"][-500:])
         return text
-
-
-def _read_bounded(output: Any) -> bytes:
-    """Read to the end, or to what no honest receiver writes."""
-    chunks, size = [], 0
-    while size < _OUTPUT_MAX and (chunk := output.read(_CHUNK)):
-        chunks.append(chunk)
-        size += len(chunk)
-    return b"".join(chunks)
-
-
-def _lines(lines: Iterable[str]) -> Feed:
-    def feed(write: Write) -> None:
-        for line in lines:
-            write(line.encode() + b"\n")
-        write(b"end\n")
-
-    return feed
-
-
-def _answer(text: bytes) -> dict[str, Any]:
-    """Return the receiver's answer. Raises Refused or Unavailable as it says."""
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise Unavailable("receiver_failed", why=text[-200:].decode(errors="replace"))
-    code = answer.get("error")
-    if code is None:
-        return answer
-    family = Unavailable if code in _AGAIN else Refused
-    known = {key: str(value)[:200] for key, value in answer.items() if key != "error"}
-    raise family(str(code)[:64], **{key: value for key, value in known.items() if key != "code"})
 
 
 def _fact(found: Mapping[str, Any]) -> ServerFact:

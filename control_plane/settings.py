@@ -5,6 +5,7 @@ and broker URLs of a production installation.
 """
 
 from functools import cached_property
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Literal, Self
 
@@ -22,7 +23,14 @@ class Settings(BaseSettings):
 
     instance: str = Field(default="edubba", pattern=r"^[a-z][a-z0-9]{0,7}$")
     zone: str = Field(default="edubba.localhost", max_length=200)
-    cloud: Literal["local", "memory"] = "local"
+    cloud: Literal["local", "memory", "openstack"] = "local"
+    clouds_file: Path = Path("/etc/edubba/clouds.yaml")  # where OpenStack's regions are named
+    cloud_entry: str = Field(default="edubba", max_length=64)  # the entry of this region
+    cloud_external_network: str = Field(default="public", max_length=255)
+    cloud_role: str = Field(default="edubba", max_length=255)  # ours in each tenant's project
+    cloud_edge: IPv4Network = IPv4Network("203.0.113.0/24")  # from where the edge reaches servers
+    cloud_configurator: IPv4Network = IPv4Network("203.0.113.0/24")  # the worker and the runner
+    cloud_config_drive: bool = False
     region: str = Field(default="local", pattern=r"^[a-z][a-z0-9-]{0,39}$")
     state_dir: Path = Path("/var/lib/edubba")
     run_dir: Path = Path("/run/edubba")

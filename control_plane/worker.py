@@ -38,6 +38,7 @@ from control_plane.ports.blobs.files import FileBlobs
 from control_plane.ports.bundle import Ports
 from control_plane.ports.cloud.local import LocalCloud
 from control_plane.ports.cloud.memory import MemoryCloud
+from control_plane.ports.cloud.openstack.wishes import RegionSettings
 from control_plane.ports.cloud.port import Cloud
 from control_plane.ports.edge.haproxy import HaproxyEdge
 from control_plane.ports.edge.memory import MemoryEdge
@@ -151,7 +152,7 @@ def new_ports(settings: Settings, regions: Iterable[str]) -> Ports:
         edge = MemoryEdge(lambda address, _port, path: memory.serve(address, path))
         automation = MemoryAutomation(dict.fromkeys(installed_plays(), succeed))
     else:
-        cloud = LocalCloud(settings.locald_socket)
+        cloud = _new_cloud(settings)
         visitor = Visitor(settings.edge_host, settings.edge_https_port, settings.ca_file)
         edge = HaproxyEdge(settings.edge_dir, settings.edge_socket, visitor)
         automation = AnsibleAutomation(settings.runner_socket)
@@ -162,6 +163,25 @@ def new_ports(settings: Settings, regions: Iterable[str]) -> Ports:
         keyring=FileKeyring(settings.keys_dir, settings.zone),
         automation=automation,
     )
+
+
+def _new_cloud(settings: Settings) -> Cloud:
+    if settings.cloud == "local":
+        return LocalCloud(settings.locald_socket)
+    # The SDK takes 50 MB, which only a worker of an OpenStack region has to spare.
+    from control_plane.ports.cloud.openstack.cloud import new_cloud  # noqa: PLC0415
+
+    region = RegionSettings(
+        installation=settings.instance,
+        epoch=1,
+        external_network=settings.cloud_external_network,
+        edge=(settings.cloud_edge,),
+        configurator=(settings.cloud_configurator,),
+        role=settings.cloud_role,
+        with_config_drive=settings.cloud_config_drive,
+    )
+    folder = settings.keys_dir / "openstack"
+    return new_cloud(settings.clouds_file, settings.cloud_entry, region, folder)
 
 
 def ensure_platform(settings: Settings, db: Database) -> str:

@@ -37,6 +37,9 @@ FINISHED = {  # by the step that is over
 }
 EVENTS = {  # by what happened, or what a step waits for
     "attachment_unreachable": "Waiting until what it is attached to can be reached",
+    "cloud_busy": "Waiting for the cloud, which has much to do",
+    "cloud_changed": "The cloud is still at it, and is looked at again",
+    "cloud_not_answering": "Waiting for the cloud to answer",
     "configuration_failed": "Configuring the server failed and is tried again",
     "database_unavailable": "Waiting for the database",
     "deadline_passed": "This takes longer than it should",

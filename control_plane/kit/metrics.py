@@ -34,6 +34,12 @@ RUN_SECONDS = Histogram(
     buckets=(0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600),
     registry=REGISTRY,
 )
+CLOUD_CALLS = Counter(
+    "edubba_cloud_calls_total",
+    "Calls of a region's APIs by region, service and answer",
+    ["region", "service", "answer"],
+    registry=REGISTRY,
+)
 BELL_DELAY_SECONDS = Histogram(
     "edubba_bell_delay_seconds",
     "Seconds between ringing the bell and the start of the step",

@@ -48,6 +48,76 @@ STOPS: dict[str, Stop] = {
         _WAITS,
         "An operator prepares the image and retries, or you submit a new request.",
     ),
+    "cloud_login_refused": Stop(
+        "The cloud did not let the platform log in: {why}",
+        _WAITS,
+        "An operator sees to user and password in `clouds.yaml` and retries.",
+    ),
+    "cloud_right_missing": Stop(
+        "The cloud does not allow the platform: {call}",
+        _WAITS,
+        "An operator gives the platform's user the rights in docs/openstack.md and retries.",
+    ),
+    "cloud_role_missing": Stop(
+        "The cloud has no role {role}",
+        _WAITS,
+        "An operator makes the role that docs/openstack.md names and retries.",
+    ),
+    "cloud_quota_exceeded": Stop(
+        "The cloud's quota is used up: {why}",
+        _WAITS,
+        "An operator raises the quota of the tenant's project, or ends what is not needed, and"
+        " retries.",
+    ),
+    "cloud_addresses_exhausted": Stop(
+        "The cloud has no free address left: {why}",
+        _WAITS,
+        "An operator adds addresses to the external network, or frees some, and retries.",
+    ),
+    "cloud_full": Stop(
+        "No machine of the cloud has room for the server: {why}",
+        _WAITS,
+        "An operator adds hypervisors or frees some, and retries.",
+    ),
+    "cloud_refused": Stop(
+        "The cloud refused what it was asked for: {why}", _WAITS, _OPERATOR_RETRIES
+    ),
+    "cloud_service_missing": Stop(
+        "The cloud has no service {service} where its catalogue should name it",
+        _WAITS,
+        "An operator sees to the catalogue or to `region_name` in `clouds.yaml` and retries.",
+    ),
+    "cloud_settings_wrong": Stop(
+        "The entry {cloud} of `clouds.yaml` does not say enough: {why}",
+        _WAITS,
+        "An operator mends the file and retries.",
+    ),
+    "external_network_missing": Stop(
+        "The cloud has no external network {network}",
+        _WAITS,
+        "An operator names the right one in the settings, or makes it, and retries.",
+    ),
+    "flavor_missing": Stop(
+        "The cloud has no flavor with {memory_mib} MiB of memory, {cores} cores and a disk of"
+        " {disk_gib} GiB",
+        _WAITS,
+        "An operator makes one that is as large and retries, or you ask for a smaller size.",
+    ),
+    "host_key_lost": Stop(
+        "The host key by which the server is known is not written down any more",
+        _WAITS,
+        "An operator writes it down again from a copy, or has the server ended and made anew.",
+    ),
+    "server_failed": Stop(
+        "The cloud could not run the server: {why}",
+        _WAITS,
+        "An operator reads the cloud's own log, mends the cause and retries.",
+    ),
+    "image_change_unsupported": Stop(
+        "A server of this region can't change its image yet: its data is on the same disk",
+        _OLD_LIVE,
+        "Ask for a new hosting, move its content there, and let this one end.",
+    ),
     "tenant_missing": Stop("The tenant is not there any more", _WAITS, _TELL_CENTRE),
     "tenant_not_empty": Stop(
         "The tenant can't be removed while a server is in it", _WAITS, _TELL_CENTRE

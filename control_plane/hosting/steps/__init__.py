@@ -41,7 +41,7 @@ FLOW = Flow(
         "check": Step(deliver.deployed(deliver.check), PREPARED),
         "switch": Step(deliver.deployed(deliver.switch), SOON),
         "probe": Step(build.on_server(serve.probe), SOON),
-        "serve": Step(serve.serve, SOON),
+        "serve": Step(build.on_server(serve.serve), SOON),
         "verify": Step(serve.verify, SOON),
         "watch": Step(watch.watch, SOON),
         "change": Step(watch.change, SOON),

@@ -8,6 +8,7 @@ from control_plane.engine.outcome import Again, Go, Outcome
 from control_plane.engine.registry import Ctx
 from control_plane.hosting import actions, queries
 from control_plane.hosting.rules import HostingStatus
+from control_plane.hosting.steps.build import SERVER_DOWN
 from control_plane.hosting.steps.facts import (
     Facts,
     actor_of,
@@ -16,6 +17,7 @@ from control_plane.hosting.steps.facts import (
     load_facts,
 )
 from control_plane.kit import metrics
+from control_plane.kit.errors import Unavailable
 from control_plane.ports.cloud.port import ProbeReport
 from control_plane.ports.edge.port import NONCE_PATH, Route, RouteState
 from control_plane.releases import actions as releases
@@ -53,8 +55,11 @@ def verify(ctx: Ctx) -> Outcome:
 
 
 def open_route(ctx: Ctx, facts: Facts) -> None:
-    """See that the edge sends the hostname's visitors to the server."""
-    ctx.ports.edge.ensure_route(Route(facts.hostname, RouteState.SERVING, facts.address))
+    """See that the edge sends the hostname's visitors to where the server was seen."""
+    seen = cloud_of(ctx, facts).observe_server(facts.hosting.id)
+    if seen.address is None:
+        raise Unavailable(SERVER_DOWN, server=facts.hosting.id)
+    ctx.ports.edge.ensure_route(Route(facts.hostname, RouteState.SERVING, seen.address))
 
 
 def is_served(ctx: Ctx, facts: Facts, nonce: str) -> bool:

@@ -1,0 +1,371 @@
+"""An OpenStack region: the same port as the local cloud, on projects, machines and groups.
+
+Nothing here waits long: what takes a cloud its time is asked for, looked at for some seconds, and
+told as `reasons` of a server that does not run yet; the next call goes on from what is there.
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from control_plane.kit import clock
+from control_plane.kit.errors import Refused, Unavailable
+from control_plane.ports.cloud.openstack.certificates import Authority, Key
+from control_plane.ports.cloud.openstack.fences import Fences
+from control_plane.ports.cloud.openstack.guests import PROGRAM, Door, Guests, fence_arguments
+from control_plane.ports.cloud.openstack.sdk import Api
+from control_plane.ports.cloud.openstack.servers import (
+    DATA,
+    STOPPED,
+    Machine,
+    Servers,
+    is_lost,
+    refuse_lost,
+)
+from control_plane.ports.cloud.openstack.tenants import Tenants
+from control_plane.ports.cloud.openstack.wires import Wires
+from control_plane.ports.cloud.openstack.wishes import RegionSettings, epoch_of
+from control_plane.ports.cloud.port import (
+    Access,
+    CloudObject,
+    Fence,
+    Image,
+    ProbeReport,
+    ReleaseSpec,
+    ServerFact,
+    ServerSpec,
+    ServerState,
+    Target,
+    TenantSpec,
+    WireFact,
+    WireSpec,
+)
+from control_plane.ports.cloud.receiver import Call, Feed, ThroughReceiver
+
+PATIENCE_S = 25.0  # of one call, for a machine to come or to go
+LOOK_EVERY_S, LOOK_AT_LEAST_EVERY_S = 0.5, 2.0
+REBOOT_AFTER = timedelta(minutes=3)  # of silence: an emulated machine boots in one
+_SPARE = timedelta(minutes=1)
+
+
+class OpenStackCloud(ThroughReceiver):
+    """A region of OpenStack; see `port.Cloud`. `folder` is the worker's own."""
+
+    def __init__(self, api: Api, settings: RegionSettings, folder: Path) -> None:
+        self._settings = settings
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._guests = Guests(Authority(folder, settings.configurator), folder / "guests")
+        self._tenants = Tenants(api, settings)
+        self._servers = Servers(api, settings, self._tenants)
+        self._wires = Wires(settings, self._tenants, self._servers)
+        self._fences = Fences()
+        self._lock = threading.Lock()
+        self._doors: dict[str, Door] = {}
+        self._silent_since: dict[str, datetime] = {}
+        self._runs: dict[tuple[str, str], tuple[Key, datetime]] = {}
+        self._with_data: set[str] = set()
+
+    def ensure_tenant(self, spec: TenantSpec, fence: Fence) -> None:
+        """Make or mend a project and its network."""
+        self._fences.check(fence)
+        self._tenants.ensure(spec)
+
+    def destroy_tenant(self, tenant_id: str, fence: Fence) -> None:
+        """Remove a project and its network."""
+        self._fences.check(fence)
+        self._tenants.destroy(tenant_id)
+
+    def ensure_server(self, spec: ServerSpec, fence: Fence) -> ServerFact:
+        """Make or mend a server, and look for some seconds whether it runs."""
+        self._fences.check(fence)
+        machine = self._servers.find(spec.server_id, self._check_place(spec))
+        if machine is not None and is_lost(machine) and not machine.holds_data:
+            self._remove(machine)  # it never was one: what the cloud could not make is made anew
+            machine = None
+        if machine is None:
+            machine = self._servers.make(spec, self._guests.authority.public_key)
+        else:
+            self._check_identity(machine, spec)
+            self._servers.mend(machine, spec)
+            if machine.status in STOPPED:
+                self._servers.act(machine, "os-start")
+        return self._await_running(machine)
+
+    def observe_server(self, server_id: str) -> ServerFact:
+        """Say what is there now."""
+        machine = self._servers.find(server_id)
+        if machine is None:
+            return ServerFact(server_id, ServerState.ABSENT)
+        return self._fact(machine)
+
+    def stop_server(self, server_id: str, fence: Fence) -> None:
+        """Stop a server and close its wires."""
+        self._fences.check(fence)
+        machine = self._servers.find(server_id)
+        if machine is None:
+            return
+        self._wires.close_all_of(machine, for_good=False)
+        if machine.status == "ACTIVE":
+            self._servers.act(machine, "os-stop")
+            self._await_status(machine, STOPPED)
+        self._forget(server_id)
+
+    def destroy_server(self, server_id: str, fence: Fence) -> None:
+        """Remove a server, its disk, its addresses and its wires."""
+        self._fences.check(fence)
+        place = self._servers.place(server_id)
+        if place is None:
+            return
+        machine = self._servers.find(server_id, place)
+        if machine is not None:
+            self._wires.close_all_of(machine, for_good=True)
+            self._remove(machine)
+        self._servers.remove_rest(server_id, place)
+        self._guests.forget(server_id)
+
+    def ensure_wire(self, spec: WireSpec, fence: Fence) -> WireFact:
+        """Open the one port of the one server to the other."""
+        self._fences.check(fence)
+        return self._wires.ensure(spec)
+
+    def observe_wire(self, spec: WireSpec) -> WireFact:
+        """Say what is there of a wire."""
+        return self._wires.observe(spec)
+
+    def remove_wire(self, wire_id: str, fence: Fence) -> None:
+        """Close a wire and forget it."""
+        self._fences.check(fence)
+        self._wires.remove(wire_id)
+
+    def list_objects(self) -> Iterable[CloudObject]:
+        """List projects and servers with our tag."""
+        for project in self._tenants.list_projects():
+            tenant_id = self._settings.tenant_of(project["name"])
+            epoch = epoch_of(project["description"])
+            yield CloudObject("tenant", tenant_id, tenant_id, epoch, holds_data=False)
+        for one in self._servers.everything():
+            epoch = epoch_of(one.metadata.get("edubba", ""))
+            yield CloudObject("server", one.server_id, one.tenant_id, epoch, one.holds_data)
+
+    def list_images(self) -> Iterable[Image]:
+        """List the prepared images, the newest of a family first."""
+        return self._servers.list_images()
+
+    def probe_isolation(self, server_id: str, targets: Sequence[Target]) -> ProbeReport:
+        """Try the targets, neighbours and what the guest knows of, from inside."""
+        door = self._door(server_id)
+        wished = [asdict(target) for target in (*targets, *self._neighbours(server_id))]
+        report = self._guests.ask(door, "probe", about={"targets": wished})
+        return ProbeReport(
+            controls_passed=report.get("controls_passed") is True,
+            reached=tuple(str(one)[:80] for one in report.get("reached", ())),
+            tried=tuple(str(one)[:80] for one in report.get("tried", ())),
+        )
+
+    def put_blobs(self, server_id: str, blobs: Iterator[tuple[str, Path]], fence: Fence) -> None:
+        """Carry blobs into the server."""
+        self._mark_data(server_id, fence)
+        super().put_blobs(server_id, blobs, fence)
+
+    def assemble_release(self, server_id: str, spec: ReleaseSpec, fence: Fence) -> None:
+        """Build a release beside the live one."""
+        self._mark_data(server_id, fence)
+        super().assemble_release(server_id, spec, fence)
+
+    def open_run(self, server_id: str, run_id: str, lasts: timedelta, fence: Fence) -> Access:
+        """Give a run a key of its own, which opens this server for this run alone."""
+        self._mark_data(server_id, fence)
+        door, until = self._door(server_id), clock.now() + lasts
+        ends = str(int(until.timestamp()))
+        self._guests.ask(door, "open", run_id, *fence_arguments(fence), "--until", ends)
+        with self._lock:
+            key, valid_until = self._runs.get((run_id, server_id), (None, until))
+            if key is None or valid_until < until - _SPARE:
+                command = f"{PROGRAM} run {run_id}"
+                key = self._guests.authority.issue(server_id, run_id, lasts + _SPARE, command)
+                self._runs[run_id, server_id] = (key, until + _SPARE)
+        variables: dict[str, str | int] = {
+            "ansible_connection": "edubba_ssh",
+            "edubba_ssh_address": str(door.address),
+            "edubba_ssh_host_key": door.host_key,
+        }
+        secrets = {"edubba_ssh_key": key.private, "edubba_ssh_certificate": key.certificate}
+        return Access(server_id, variables, secrets)
+
+    def close_run(self, run_id: str, fence: Fence) -> None:
+        """End a run in each server that it was opened in by this process."""
+        self._fences.check(fence)
+        with self._lock:
+            servers = [server_id for known, server_id in self._runs if known == run_id]
+        for server_id in servers:
+            machine = self._servers.find(server_id)
+            if machine is not None and machine.status == "ACTIVE":
+                door = self._door(server_id)
+                self._guests.ask(door, "close", run_id, *fence_arguments(fence))
+            with self._lock:
+                self._runs.pop((run_id, server_id), None)
+
+    def receive(self, call: Call, feed: Feed) -> bytes:
+        """Call the receiver inside a server through SSH."""
+        if call.fence is not None:
+            self._fences.check(call.fence)
+        argv = ["receive", *fence_arguments(call.fence), call.name, *call.arguments]
+        return self._guests.talk(self._door(call.server_id), argv, feed)
+
+    def _check_place(self, spec: ServerSpec) -> str:
+        """Return the tenant of a server. Raises Refused where it is not there, or another."""
+        self._tenants.space(spec.tenant_id)
+        place = self._servers.place(spec.server_id)
+        if place is not None and place != spec.tenant_id:
+            raise Refused("server_identity_changed", server=spec.server_id)
+        return spec.tenant_id
+
+    def _check_identity(self, machine: Machine, spec: ServerSpec) -> None:
+        known = machine.metadata
+        if known.get("edubba_serial") != str(spec.serial):
+            raise Refused("server_identity_changed", server=spec.server_id)
+        if known.get("edubba_image") != spec.image:
+            raise Refused("image_change_unsupported", server=spec.server_id)
+        disk = int(known.get("edubba_disk_mib", "0"))
+        if spec.limits.disk_mib < disk:
+            raise Refused("disk_cannot_shrink", from_mib=disk)
+        if is_lost(machine):
+            raise refuse_lost(machine)
+
+    def _await_running(self, machine: Machine) -> ServerFact:
+        """Look at a machine until it serves, or patience ends; return what was seen."""
+        fact = ServerFact(machine.server_id, ServerState.ABSENT)
+        for seen in self._looks(machine):
+            fact = self._fact(seen)
+            if fact.state is ServerState.RUNNING:
+                break
+        return fact
+
+    def _await_status(self, machine: Machine, wanted: Iterable[str]) -> None:
+        """Look at a machine until the cloud says so. Raises Unavailable if patience ends first."""
+        for seen in self._looks(machine):
+            if seen.status in wanted:
+                return
+        raise Unavailable("cloud_changed", why=f"a server is not yet {' or '.join(wanted)}")
+
+    def _looks(self, machine: Machine) -> Iterator[Machine]:
+        """Yield a machine again and again, until it is gone or patience ends."""
+        end, pause, seen = time.monotonic() + PATIENCE_S, LOOK_EVERY_S, machine
+        while True:
+            if is_lost(seen):
+                raise refuse_lost(seen)
+            yield seen
+            if time.monotonic() > end:
+                return
+            threading.Event().wait(pause)
+            pause = min(pause * 1.3, LOOK_AT_LEAST_EVERY_S)
+            found = self._servers.get(seen)
+            if found is None:
+                return
+            seen = found
+
+    def _fact(self, machine: Machine) -> ServerFact:
+        reasons = self._reasons(machine)
+        state = ServerState.STOPPED if reasons else ServerState.RUNNING
+        image = machine.metadata.get("edubba_image")
+        address: IPv4Address | None = machine.address
+        return ServerFact(machine.server_id, state, address, image, reasons)
+
+    def _reasons(self, machine: Machine) -> tuple[str, ...]:
+        """Say why a machine does not serve, as far as can be seen; nothing: it does."""
+        if machine.status != "ACTIVE":
+            return (machine.status.lower(),)
+        if machine.metadata.get("edubba_host_key") is None and not self._pin(machine):
+            return ("booting",)
+        door = machine.door
+        if door is None:
+            return ("address_missing",)
+        try:
+            state = self._guests.ask(door, "state")
+        except Unavailable:
+            self._reboot_where_silent(machine)
+            return ("unreachable",)
+        with self._lock:
+            self._doors[machine.server_id] = door
+            self._silent_since.pop(machine.server_id, None)
+        return () if state.get("up") is True else ("process_down",)
+
+    def _pin(self, machine: Machine) -> bool:
+        return self._servers.pin_host_key(machine)
+
+    def _reboot_where_silent(self, machine: Machine) -> None:
+        """Start a machine anew that runs, as the cloud says, and has not answered for long."""
+        now = clock.now()
+        with self._lock:
+            self._doors.pop(machine.server_id, None)
+            since = self._silent_since.setdefault(machine.server_id, now)
+            if now - since < REBOOT_AFTER:
+                return
+            self._silent_since[machine.server_id] = now
+        self._servers.act(machine, "reboot", {"type": "HARD"})
+
+    def _door(self, server_id: str) -> Door:
+        """Return the way into a running server. Raises Unavailable (`server_unreachable`)."""
+        with self._lock:
+            known = self._doors.get(server_id)
+        if known is not None:
+            return known
+        machine = self._servers.find(server_id)
+        door = machine.door if machine is not None and machine.status == "ACTIVE" else None
+        if door is None:
+            raise Unavailable("server_unreachable", server=server_id)
+        with self._lock:
+            self._doors[server_id] = door
+        return door
+
+    def _mark_data(self, server_id: str, fence: Fence) -> None:
+        """Write down that a server holds something of the tenant's, before it does."""
+        self._fences.check(fence)
+        with self._lock:
+            if server_id in self._with_data:
+                return
+        machine = self._servers.find(server_id)
+        if machine is None or machine.status != "ACTIVE":
+            raise Unavailable("server_unreachable", server=server_id)
+        if not machine.holds_data:
+            self._servers.write(machine, {DATA: "1"})
+        with self._lock:
+            self._with_data.add(server_id)
+
+    def _neighbours(self, server_id: str) -> list[Target]:
+        """Return other servers of the region: their addresses must not answer."""
+        with self._lock:
+            doors = [one for one in self._doors.values() if one.server_id != server_id]
+        return [
+            Target(door.server_id, str(door.address), port)
+            for door in doors[:8]
+            for port in (80, 22)
+        ]
+
+    def _remove(self, machine: Machine) -> None:
+        """Remove a machine and see that it is gone. Raises Unavailable while it is not."""
+        self._servers.remove(machine)
+        self._forget(machine.server_id)
+        end = time.monotonic() + PATIENCE_S
+        while self._servers.get(machine) is not None:
+            if time.monotonic() > end:
+                raise Unavailable("cloud_changed", why="a server is being removed")
+            threading.Event().wait(LOOK_EVERY_S)
+
+    def _forget(self, server_id: str) -> None:
+        with self._lock:
+            self._doors.pop(server_id, None)
+            self._with_data.discard(server_id)
+            self._silent_since.pop(server_id, None)
+            self._runs = {key: run for key, run in self._runs.items() if key[1] != server_id}
+
+
+def new_cloud(
+    clouds_file: Path, entry: str, settings: RegionSettings, folder: Path
+) -> OpenStackCloud:
+    """Return the cloud of an entry in a `clouds.yaml`. Raises Refused (`cloud_settings_wrong`)."""
+    return OpenStackCloud(Api(clouds_file, entry), settings, folder)

@@ -1,0 +1,217 @@
+"""All that knows the OpenStack SDK: sessions, a throttle, answers told as what they are.
+
+One user, who may manage the domain that is Edubba's, logs in to each tenant's project. Sessions
+are kept for as long as the process lives, and with them tokens and the endpoints that were found.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from keystoneauth1 import exceptions as trouble
+from keystoneauth1.identity.v3 import Password
+from keystoneauth1.session import Session
+from openstack.config import OpenStackConfig
+from openstack.connection import Connection
+from openstack.exceptions import ConfigException
+
+from control_plane.kit.errors import Refused, Unavailable
+from control_plane.kit.log import get_log
+from control_plane.kit.metrics import CLOUD_CALLS
+
+log = get_log("openstack")
+AT_ONCE = 8  # calls under way in a region: one client of Neutron gets 7 answers a second
+TIMEOUT_S = 60.0
+COMPUTE_VERSION = "2.72"  # Stein (2019), the oldest that embeds flavors and takes no surprises
+_AUTH = ("auth_url", "username", "user_id", "password", "user_domain_id", "user_domain_name")
+_NOT_NOW = frozenset({408, 413, 429})
+_PAGE = 1000
+
+
+class Missing(Unavailable):
+    """What was asked for is not there (404): gone since it was looked up, unless it is expected."""
+
+
+class Conflict(Unavailable):
+    """Something is there or under way already (409): the next look finds out."""
+
+
+class Service:
+    """One API, as one project or domain sees it; paths begin after the version."""
+
+    def __init__(self, connection: Connection, name: str, region: str) -> None:
+        self._connection, self._name, self._region = connection, name, region
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """Return a document. Raises Missing."""
+        return self._call("GET", path, params=query)
+
+    def post(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Make or do something. Raises Missing, Conflict."""
+        return self._call("POST", path, json=document)
+
+    def put(self, path: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Set something. Raises Missing, Conflict."""
+        return self._call("PUT", path, json=document)
+
+    def patch(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Change something. Raises Missing, Conflict."""
+        return self._call("PATCH", path, json=document)
+
+    def delete(self, path: str) -> None:
+        """Remove something; nothing happens if it is gone. Raises Conflict."""
+        try:
+            self._call("DELETE", path)
+        except Missing:
+            log.debug("already_gone", service=self._name, path=path)
+
+    def list(self, path: str, key: str, **query: Any) -> Iterator[dict[str, Any]]:
+        """Yield what a list holds, page by page."""
+        marker: str | None = None
+        while True:
+            more = {"marker": marker} if marker else {}
+            found = self.get(path, limit=_PAGE, **query, **more)[key]
+            yield from found
+            if len(found) < _PAGE:
+                return
+            marker = found[-1]["id"]
+
+    def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        version = {"microversion": COMPUTE_VERSION} if self._name == "compute" else {}
+        try:
+            proxy = getattr(self._connection, self._name)  # logs in, and finds the endpoint
+            answer = proxy.request(
+                path, method, raise_exc=False, connect_retries=0, **version, **options
+            )
+        except (trouble.ClientException, ConfigException) as error:
+            CLOUD_CALLS.labels(self._region, self._name, "none").inc()
+            raise _told(error, self._name) from error
+        CLOUD_CALLS.labels(self._region, self._name, str(answer.status_code)).inc()
+        if answer.status_code >= 400:  # noqa: PLR2004  # HTTP's classes of answers
+            self._fail(answer, f"{method} {path}")
+        return answer.json() if answer.content else {}
+
+    def _fail(self, answer: Any, call: str) -> NoReturn:
+        """Raise what the answer means."""
+        status, why = answer.status_code, _reason(answer)
+        facts = {"service": self._name, "why": why}
+        if status == 404:  # noqa: PLR2004
+            raise Missing("cloud_changed", call=call, **facts)
+        if status == 401:  # noqa: PLR2004  # the SDK has already tried a fresh token
+            raise Refused("cloud_login_refused", **facts)
+        if "quota" in why.lower() and status in {403, 409, 413}:
+            raise Refused("cloud_quota_exceeded", **facts)
+        if "No more IP addresses" in why:
+            raise Refused("cloud_addresses_exhausted", **facts)
+        if status == 403:  # noqa: PLR2004
+            raise Refused("cloud_right_missing", call=call, **facts)
+        if status == 409:  # noqa: PLR2004
+            raise Conflict("cloud_changed", call=call, **facts)
+        if status in _NOT_NOW or status >= 500:  # noqa: PLR2004
+            wait = answer.headers.get("Retry-After", "")
+            raise Unavailable("cloud_busy", status=status, retry_after=wait[:20], **facts)
+        raise Refused("cloud_refused", **facts)
+
+
+class Api:
+    """A region's APIs, for one entry of a `clouds.yaml`.
+
+    The entry's user must be a manager of the domain that it names. Raises Refused
+    (`cloud_settings_wrong`) where the file does not say enough.
+    """
+
+    def __init__(self, clouds_file: Path, cloud: str) -> None:
+        self.name = cloud
+        try:
+            found = OpenStackConfig(config_files=[str(clouds_file)], load_envvars=False)
+            self._config = found.get_one(cloud)
+        except ConfigException as error:
+            raise Refused("cloud_settings_wrong", cloud=cloud, why=str(error)[:300]) from error
+        self._auth: dict[str, Any] = {
+            key: self._config.auth[key] for key in _AUTH if key in self._config.auth
+        }
+        self.domain_id = self._domain(clouds_file)
+        self.region = str(self._config.get_region_name() or "")
+        self._throttle = threading.BoundedSemaphore(AT_ONCE)
+        self._discovered: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._connections: dict[str | None, Connection] = {}
+
+    def service(self, name: str, project_id: str | None = None) -> Service:
+        """Return an API (`compute`, `network` …) as a project sees it; None: as the domain does."""
+        with self._lock:
+            connection = self._connections.get(project_id)
+            if connection is None:
+                connection = self._connect(project_id)
+                self._connections[project_id] = connection
+        return Service(connection, name, self.region)
+
+    def forget(self, project_id: str) -> None:
+        """Drop the session of a project that is gone."""
+        with self._lock:
+            self._connections.pop(project_id, None)
+
+    def user_id(self) -> str:
+        """Return who we are, as a token says."""
+        self.service("identity")
+        session = self._connections[None].session
+        try:
+            return str(session.get_user_id())
+        except trouble.ClientException as error:
+            raise _told(error, "identity") from error
+
+    def _domain(self, clouds_file: Path) -> str:
+        domain = self._config.auth.get("domain_id")
+        if not domain or not {"auth_url", "password"} <= self._auth.keys():
+            why = f"{clouds_file.name} must name auth_url, user, password and domain_id"
+            raise Refused("cloud_settings_wrong", cloud=self.name, why=why)
+        return str(domain)
+
+    def _connect(self, project_id: str | None) -> Connection:
+        scope: dict[str, Any] = (
+            {"project_id": project_id} if project_id else {"domain_id": self.domain_id}
+        )
+        verify, certificate = self._config.get_requests_verify_args()
+        session = Session(
+            Password(**self._auth, **scope),
+            verify=verify,
+            cert=certificate,
+            timeout=TIMEOUT_S,
+            app_name="edubba",
+            discovery_cache=self._discovered,
+            rate_semaphore=self._throttle,  # type: ignore[arg-type]  # what `with` binds is not used
+        )
+        return Connection(
+            session=session,
+            region_name=self.region or None,
+            compute_api_version="2",
+            identity_api_version="3",
+            strict_proxies=False,
+        )
+
+
+def _reason(answer: Any) -> str:
+    """Return what an error document says; each service has a form of its own."""
+    try:
+        document = answer.json()
+    except ValueError:
+        return str(answer.reason)[:300]
+    if isinstance(document, dict):
+        for part in (document, *(one for one in document.values() if isinstance(one, dict))):
+            message = part.get("message")
+            if isinstance(message, str):
+                return message[:300]
+    return str(document)[:300]
+
+
+def _told(error: Exception, service: str) -> Exception:
+    """Return what a failure to ask means."""
+    facts = {"service": service, "why": str(error)[:300]}
+    if isinstance(error, trouble.Unauthorized):
+        return Refused("cloud_login_refused", **facts)
+    if isinstance(error, (trouble.EndpointNotFound, trouble.EmptyCatalog)):
+        return Refused("cloud_service_missing", **facts)
+    if isinstance(error, trouble.http.Forbidden):
+        return Refused("cloud_right_missing", call="login", **facts)
+    return Unavailable("cloud_not_answering", **facts)

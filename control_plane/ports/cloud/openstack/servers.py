@@ -1,0 +1,341 @@
+"""Servers of a region: a port with an address of its own, a machine on it, a floating address.
+
+A port's fixed address is the server's allocation, which the cloud gives out once; a machine is
+made on that port, and a port takes one machine: an answer that was lost can't make a second.
+"""
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import Any
+
+from control_plane.kit.errors import Refused
+from control_plane.ports.cloud.openstack.guests import Door
+from control_plane.ports.cloud.openstack.sdk import Api, Conflict, Missing, Service
+from control_plane.ports.cloud.openstack.tenants import Space, Tenants, at_once
+from control_plane.ports.cloud.openstack.wishes import (
+    RegionSettings,
+    base_rules,
+    choose_flavor,
+    server_metadata,
+)
+from control_plane.ports.cloud.port import Image, ServerSpec
+
+Document = dict[str, Any]
+DATA, HOST_KEY = "edubba_data", "edubba_host_key"
+_CONSOLE_LINES = 400
+_HOST_KEY = re.compile(r"^EDUBBA-HOST-KEY (ssh-ed25519 [A-Za-z0-9+/=]{50,100})\s*$", re.MULTILINE)
+_LOST = frozenset({"ERROR", "DELETED", "SOFT_DELETED"})
+STOPPED = frozenset({"SHUTOFF", "PAUSED", "SUSPENDED"})
+
+
+@dataclass(slots=True)
+class Machine:
+    """A server as the cloud tells of it."""
+
+    tenant_id: str
+    project_id: str
+    document: Document = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """The cloud's own id."""
+        return str(self.document["id"])
+
+    @property
+    def server_id(self) -> str:
+        """Our id."""
+        return str(self.document["name"])
+
+    @property
+    def status(self) -> str:
+        """The cloud's word for its state, as `ACTIVE`."""
+        return str(self.document["status"])
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What we wrote on it."""
+        known: Mapping[str, str] = self.document["metadata"]
+        return known
+
+    @property
+    def holds_data(self) -> bool:
+        """Whether anything of the tenant's may be on it."""
+        return DATA in self.metadata
+
+    @property
+    def address(self) -> IPv4Address | None:
+        """Its floating address, once the cloud tells it."""
+        for addresses in self.document["addresses"].values():
+            for one in addresses:
+                if one.get("OS-EXT-IPS:type") == "floating":
+                    return IPv4Address(one["addr"])
+        return None
+
+    @property
+    def door(self) -> Door | None:
+        """The way in, once its host key is pinned and it has an address."""
+        key, address = self.metadata.get(HOST_KEY), self.address
+        return Door(self.server_id, address, key) if key and address else None
+
+
+class Servers:
+    """The servers of a region."""
+
+    def __init__(self, api: Api, settings: RegionSettings, tenants: Tenants) -> None:
+        self._api, self._settings, self._tenants = api, settings, tenants
+        self._lock = threading.Lock()
+        self._places: dict[str, str] = {}  # server to tenant
+        self._flavors: list[Document] = []
+
+    def find(self, server_id: str, tenant_id: str | None = None) -> Machine | None:
+        """Return a server; one whose tenant is not known is looked for in all of them."""
+        place = tenant_id or self._place(server_id)
+        if place is None:
+            return None
+        project_id = self._tenants.project(place)
+        query = {"name": f"^{re.escape(server_id)}$"}
+        for found in self._compute(project_id).list("/servers/detail", "servers", **query):
+            return Machine(place, project_id, found)
+        return None
+
+    def get(self, machine: Machine) -> Machine | None:
+        """Look at a server again."""
+        try:
+            found = self._compute(machine.project_id).get(f"/servers/{machine.id}")["server"]
+        except Missing:
+            return None
+        return Machine(machine.tenant_id, machine.project_id, found)
+
+    def everything(self) -> Iterator[Machine]:
+        """Yield the servers of all tenants."""
+        projects = self._tenants.list_projects()
+        listed = at_once(*(lambda one=one: self._of_project(one["id"]) for one in projects))
+        for project, documents in zip(projects, listed, strict=True):
+            tenant_id = self._settings.tenant_of(project["name"])
+            for document in documents:
+                with self._lock:
+                    self._places[document["name"]] = tenant_id
+                yield Machine(tenant_id, project["id"], document)
+
+    def make(self, spec: ServerSpec, user_ca: str) -> Machine:
+        """Make what is missing of a server; what is there of an earlier try is taken."""
+        space = self._tenants.space(spec.tenant_id)
+        image, flavor, port = at_once(
+            lambda: self._find_image(spec),
+            lambda: self._flavor(spec),
+            lambda: self._ensure_port(space, spec),
+        )
+        with self._lock:
+            self._places[spec.server_id] = spec.tenant_id
+        wish = {
+            "name": spec.server_id,
+            "imageRef": image["id"],
+            "flavorRef": flavor["id"],
+            "networks": [{"port": port["id"]}],
+            "metadata": server_metadata(self._settings, spec),
+            "user_data": _user_data(spec, user_ca),
+            "config_drive": self._settings.with_config_drive,
+        }
+        compute = self._compute(space.project_id)
+        at_once(
+            lambda: compute.post("/servers", {"server": wish}),
+            lambda: self._ensure_address(space, port["id"]),
+        )
+        made = self.find(spec.server_id, spec.tenant_id)
+        if made is None:
+            raise Conflict("cloud_changed", why="a server vanished while it was made")
+        return made
+
+    def mend(self, machine: Machine, spec: ServerSpec) -> None:
+        """See that nothing but what is wished for gets in or out, and that it can be reached."""
+        space = self._tenants.space(spec.tenant_id)
+        group, port = at_once(
+            lambda: self._tenants.ensure_group(
+                space.project_id, spec.tenant_id, base_rules(self._settings)
+            ),
+            lambda: self._ensure_port(space, spec),
+        )
+        if group not in port["security_groups"] or not port["port_security_enabled"]:
+            groups = [group, *port["security_groups"]]
+            self.change_port(space.project_id, port["id"], groups)
+        if machine.address is None:
+            self._ensure_address(space, port["id"])
+
+    def act(self, machine: Machine, action: str, about: Any = None) -> Document:
+        """Ask for an action, as `os-start`; one that is under way already is as good."""
+        path = f"/servers/{machine.id}/action"
+        try:
+            return self._compute(machine.project_id).post(path, {action: about})
+        except Conflict:
+            return {}
+
+    def pin_host_key(self, machine: Machine) -> bool:
+        """Read a new server's host key from its console and write it down; False: not said yet.
+
+        Only before any of the tenant's code has run there can the console be believed.
+        """
+        if machine.holds_data:
+            raise Refused("host_key_lost", server=machine.server_id)
+        console = self.act(machine, "os-getConsoleOutput", {"length": _CONSOLE_LINES})
+        found = _HOST_KEY.findall(str(console.get("output", "")))
+        if found:
+            self.write(machine, {HOST_KEY: found[-1]})
+        return bool(found)
+
+    def write(self, machine: Machine, metadata: Mapping[str, str]) -> None:
+        """Write something on a server that we are to know it by."""
+        path = f"/servers/{machine.id}/metadata"
+        self._compute(machine.project_id).post(path, {"metadata": dict(metadata)})
+        machine.document["metadata"].update(metadata)
+
+    def port(self, machine: Machine) -> Document | None:
+        """Return a server's port."""
+        network = self._network(machine.project_id)
+        return next(network.list("/ports", "ports", name=machine.server_id), None)
+
+    def ports(self, project_id: str) -> list[Document]:
+        """Return the ports of a project."""
+        return list(self._network(project_id).list("/ports", "ports", project_id=project_id))
+
+    def change_port(self, project_id: str, port_id: str, groups: list[str]) -> None:
+        """Set which groups a port is in; nothing else can be sent or received."""
+        wish = {"security_groups": sorted(set(groups)), "port_security_enabled": True}
+        self._network(project_id).put(f"/ports/{port_id}", {"port": wish})
+
+    def remove(self, machine: Machine) -> None:
+        """Ask for the end of a machine."""
+        self._compute(machine.project_id).delete(f"/servers/{machine.id}")
+
+    def remove_rest(self, server_id: str, tenant_id: str) -> None:
+        """Remove what a machine that is gone leaves: its address and its port."""
+        project_id = self._tenants.project(tenant_id)
+        network = self._network(project_id)
+        for port in list(network.list("/ports", "ports", name=server_id)):
+            for one in list(network.list("/floatingips", "floatingips", port_id=port["id"])):
+                network.delete(f"/floatingips/{one['id']}")
+            network.delete(f"/ports/{port['id']}")
+        with self._lock:
+            self._places.pop(server_id, None)
+
+    def list_images(self) -> list[Image]:
+        """Return the prepared images, the newest of a family first."""
+        query = {"sort": "created_at:desc", "status": "active"}
+        images = self._api.service("image", self._any_project()).list("/images", "images", **query)
+        return [
+            Image(one["edubba_family"], one["edubba_digest"])
+            for one in images
+            if one.get("edubba_digest") and one.get("edubba_family")
+        ]
+
+    def place(self, server_id: str) -> str | None:
+        """Return the tenant of a server, as far as that is known or can be found."""
+        return self._place(server_id)
+
+    def _place(self, server_id: str) -> str | None:
+        with self._lock:
+            known = self._places.get(server_id)
+        if known is not None:
+            return known
+        found = (one.tenant_id for one in self.everything() if one.server_id == server_id)
+        return next(found, None)
+
+    def _of_project(self, project_id: str) -> list[Document]:
+        return list(self._compute(project_id).list("/servers/detail", "servers"))
+
+    def _any_project(self) -> str:
+        """Return a project to look at images from: Glance knows no domains."""
+        return self._tenants.own_project()
+
+    def _find_image(self, spec: ServerSpec) -> Document:
+        images = self._api.service("image", self._tenants.project(spec.tenant_id))
+        query = {"edubba_digest": spec.image, "status": "active", "sort": "created_at:asc"}
+        for found in images.list("/images", "images", **query):
+            return found
+        raise Refused("image_missing", image=spec.image)
+
+    def _flavor(self, spec: ServerSpec) -> Mapping[str, Any]:
+        if not self._flavors:
+            compute = self._compute(self._tenants.project(spec.tenant_id))
+            self._flavors = list(compute.list("/flavors/detail", "flavors"))
+        try:
+            return choose_flavor(self._flavors, spec.limits)
+        except Refused:
+            self._flavors = []  # an operator may add one
+            raise
+
+    def _ensure_port(self, space: Space, spec: ServerSpec) -> Document:
+        network = self._network(space.project_id)
+        found = next(network.list("/ports", "ports", name=spec.server_id), None)
+        if found is not None:
+            return found
+        address = {"subnet_id": space.subnet_id, "ip_address": str(spec.address)}
+        wish = {
+            "network_id": space.network_id,
+            "name": spec.server_id,
+            "description": self._settings.tag,
+            "fixed_ips": [address],
+            "security_groups": [space.group_id],
+        }
+        try:
+            made: Document = network.post("/ports", {"port": wish})["port"]
+        except Conflict as conflict:
+            by = self._holder(network, spec)
+            if by is None:
+                raise
+            raise Refused("allocation_taken", serial=spec.serial, by=by) from conflict
+        return made
+
+    def _holder(self, network: Service, spec: ServerSpec) -> str | None:
+        query = {"fixed_ips": f"ip_address={spec.address}"}
+        found = next(network.list("/ports", "ports", **query), None)
+        return str(found["name"]) if found is not None else None
+
+    def _ensure_address(self, space: Space, port_id: str) -> None:
+        network = self._network(space.project_id)
+        if next(network.list("/floatingips", "floatingips", port_id=port_id), None) is not None:
+            return
+        wish = {
+            "floating_network_id": self._tenants.external_network(space.project_id),
+            "port_id": port_id,
+            "description": self._settings.tag,
+        }
+        network.post("/floatingips", {"floatingip": wish})
+
+    def _compute(self, project_id: str) -> Service:
+        return self._api.service("compute", project_id)
+
+    def _network(self, project_id: str) -> Service:
+        return self._api.service("network", project_id)
+
+
+def is_lost(machine: Machine) -> bool:
+    """Whether the cloud gave a server up."""
+    return machine.status in _LOST
+
+
+def refuse_lost(machine: Machine) -> Refused:
+    """Return what to say of a server that the cloud gave up."""
+    why = str(machine.document.get("fault", {}).get("message", ""))[:300]
+    full = "No valid host" in why or "Exhausted all hosts" in why
+    return Refused("cloud_full" if full else "server_failed", server=machine.server_id, why=why)
+
+
+def _user_data(spec: ServerSpec, user_ca: str) -> str:
+    limits = spec.limits
+    about = {
+        "format": 1,
+        "server_id": spec.server_id,
+        "user_ca": user_ca,
+        "limits": {
+            "memory_mib": limits.memory_mib,
+            "cpu_millis": limits.cpu_millis,
+            "pids": limits.pids,
+            "disk_mib": limits.disk_mib,
+        },
+    }
+    return base64.b64encode(json.dumps(about).encode()).decode()

@@ -50,7 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
         "METRICS": bind_tcp(metrics),
         "ADMIN": bind_admin(options.admin, worker),
     }
-    enter(ensure_edge_namespace(options.instance))
+    if not options.in_host_network:
+        enter(ensure_edge_namespace(options.instance))
     connections = raise_descriptors()
     drop_rights(edge)
     environment = {f"EDUBBA_EDGE_{name}_FD": str(fd) for name, fd in listeners.items()}
@@ -65,6 +66,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--http", default="0.0.0.0:80", help="address:port for http")
     parser.add_argument("--https", default="0.0.0.0:443", help="address:port for https")
     parser.add_argument("--metrics", default="127.0.0.1:8605", help="loopback address:port")
+    parser.add_argument(
+        "--in-host-network",
+        action="store_true",
+        help="servers are reached by this machine's own routes, as those of OpenStack are",
+    )
     parser.add_argument("--config", type=Path, required=True, help="root-owned haproxy.cfg")
     parser.add_argument("--state", type=Path, help="maps and certificates, the worker's")
     parser.add_argument("--admin", type=Path, help="haproxy's runtime socket, the worker's")

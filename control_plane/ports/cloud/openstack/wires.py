@@ -83,6 +83,15 @@ class Wires:
                 self._unplug(project["id"], [group])
                 self._tenants.remove_group(project["id"], group["id"])
 
+    def opened_to(self, server_id: str, tenant_id: str) -> set[tuple[str, int]]:
+        """Return the addresses and ports that wires open to a server."""
+        project_id = self._tenants.project(tenant_id)
+        groups = self._tenants.find_groups(project_id).values()
+        mine = [one for one in groups if wire_ends(one["description"])[:1] == (server_id,)]
+        seen = {Rule.seen(rule) for group in mine for rule in group["security_group_rules"]}
+        known = [one for one in seen if one is not None and one.direction == "egress"]
+        return {(one.peer.partition("/")[0], one.port) for one in known}
+
     def close_all_of(self, machine: Machine, *, for_good: bool) -> None:
         """Close the wires of a server; `for_good` forgets them, too."""
         groups = [

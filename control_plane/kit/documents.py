@@ -114,7 +114,7 @@ class _Reader:
     def read(self, text: str) -> Any:
         try:
             self._look_over(text)
-            loader = yaml.SafeLoader(text)
+            loader = yaml.CSafeLoader(text)
             node = loader.get_single_node()
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
@@ -122,17 +122,21 @@ class _Reader:
             raise _one(
                 self._source, line, "This is not YAML: {why}", why=error.problem or ""
             ) from None
-        except yaml.reader.ReaderError as error:
-            line = text.count("\n", 0, error.position) + 1
-            raise _one(self._source, line, "A character is not allowed in YAML") from None
+        except yaml.reader.ReaderError as error:  # whose position is one in UTF-8
+            raise self._bad_character(text.encode().count(b"\n", 0, error.position)) from None
+        except UnicodeEncodeError as error:
+            raise self._bad_character(text.count("\n", 0, error.start)) from None
         if node is None:
             raise _one(self._source, 1, "The file is empty")
         return self._value(node, (), loader)
 
+    def _bad_character(self, lines_before: int) -> DocumentInvalid:
+        return _one(self._source, lines_before + 1, "A character is not allowed in YAML")
+
     def _look_over(self, text: str) -> None:
         # Before anything is built: an alias can blow up, and building is recursive.
         depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             line = event.start_mark.line + 1 if event.start_mark else 1
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise _one(self._source, line, "Anchors and aliases are not allowed")
@@ -141,7 +145,7 @@ class _Reader:
             if depth > MAX_DEPTH:
                 raise _one(self._source, line, "This is nested too deeply")
 
-    def _value(self, node: yaml.Node, path: Path, loader: yaml.SafeLoader) -> Any:
+    def _value(self, node: yaml.Node, path: Path, loader: yaml.CSafeLoader) -> Any:
         line = node.start_mark.line + 1
         self._lines.setdefault(path, line)
         if isinstance(node, yaml.MappingNode):
@@ -160,7 +164,7 @@ class _Reader:
         return value
 
     def _mapping(
-        self, node: yaml.MappingNode, path: Path, loader: yaml.SafeLoader
+        self, node: yaml.MappingNode, path: Path, loader: yaml.CSafeLoader
     ) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:

@@ -48,6 +48,8 @@ def test_every_mistake_has_its_own_line() -> None:
         ("? [x]\n: 1\n", 1, "A key must be plain text"),
         ("a: 1\n<<: {b: []}\n", 2, "A key must be plain text"),
         ("a: \x07\n", 1, "A character is not allowed in YAML"),
+        ("a: أهلًا\nb: \x07\nc:\nd:\n", 2, "A character is not allowed in YAML"),
+        ("a: 1\nb: \ud800\n", 2, "A character is not allowed in YAML"),
         ("a: 1\nb: " + "[" * 40 + "]" * 40 + "\n", 2, "This is nested too deeply"),
         ("- a\n", 1, "the document must be a block of keys and values"),
     ],

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Any, cast
 
-import rfc8785
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
+from control_plane.kit.canonical import canonical_json
 from control_plane.ledger import merkle
 
 FORMAT = b"\x01"  # the first byte of a leaf; another layout takes another byte
@@ -30,7 +30,7 @@ class PayloadInvalid(ValueError):
 
 def canonical(value: Any) -> bytes:
     """Return the RFC 8785 form. Raises: ValueError for what is not JSON."""
-    return rfc8785.dumps(value)
+    return canonical_json(value)
 
 
 def canonical_payload(payload: Mapping[str, Any]) -> str:

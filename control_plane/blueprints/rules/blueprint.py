@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-import rfc8785
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -20,6 +19,7 @@ from pydantic import (
 )
 
 from control_plane.blueprints.rules.problems import SizeUnknown
+from control_plane.kit.canonical import canonical_json
 from control_plane.kit.documents import Document, Path, parse_document
 from control_plane.ports.cloud.port import Limits
 from control_plane.tenancy.rules import Resource
@@ -218,7 +218,7 @@ class Blueprint(_Part):
 
 def digest_of(value: Any) -> str:
     """Return `sha256:…` over the canonical JSON of a value."""
-    return f"sha256:{hashlib.sha256(rfc8785.dumps(value)).hexdigest()}"
+    return f"sha256:{hashlib.sha256(canonical_json(value)).hexdigest()}"
 
 
 def parse_blueprint(text: str, placeholder: Mapping[str, str], source: str) -> Blueprint:

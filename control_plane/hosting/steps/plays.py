@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import rfc8785
-
 from control_plane.hosting.models import Attachment, Setting
+from control_plane.kit.canonical import canonical_json
 from control_plane.kit.errors import Refused
 from control_plane.kit.installed import play_digest
 
@@ -33,7 +32,7 @@ def new_play(
     if playbook is None:
         raise Refused("playbook_missing", playbook=name)
     wish: list[Any] = [name, playbook, dict(variables), image, list(marks)]
-    return Play(name, variables, hashlib.sha256(rfc8785.dumps(wish)).hexdigest())
+    return Play(name, variables, hashlib.sha256(canonical_json(wish)).hexdigest())
 
 
 def marks_of(users: Iterable[Attachment], ways: Iterable[Attachment]) -> list[str]:

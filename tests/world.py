@@ -48,8 +48,11 @@ def takes_settings(db: Database, hosting_id: str) -> None:
     with db.begin() as session:
         hosting = session.get_one(Hosting, hosting_id)
         version = session.get_one(BlueprintVersion, hosting.blueprint_version_id)
-        version.spec = {**version.spec, "takes_settings": True}
-        session.add(version)
+        new = new_id("bpv")
+        spec = {**version.spec, "takes_settings": True}
+        other = {"id": new, "digest": f"sha256:{new}", "spec": spec, "is_current": False}
+        session.add(BlueprintVersion(**{**version.model_dump(), **other}))
+        hosting.blueprint_version_id = new
 
 
 def a_request_row(db: Database, agency: Agency, hosting: Hosting | None = None) -> Request:

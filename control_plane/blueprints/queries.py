@@ -9,6 +9,9 @@ from control_plane.blueprints.models import BlueprintVersion, Price
 from control_plane.blueprints.rules import Blueprint, BlueprintUnknown, PriceUnknown
 from control_plane.kit.money import Money
 
+_MOST_READ = 1000
+_READ: dict[str, Blueprint] = {}
+
 
 def find_current(session: Session, name: str) -> BlueprintVersion | None:
     """Return the version that new hostings get."""
@@ -39,8 +42,12 @@ def find_by_digest(session: Session, digest: str) -> BlueprintVersion | None:
 
 
 def get_blueprint(session: Session, version_id: str) -> Blueprint:
-    """Return what is in a version, which a row refers to and so exists."""
-    return blueprint_of(session.get_one(BlueprintVersion, version_id))
+    """Return what is in a version, which a row refers to and so exists; it never changes."""
+    if version_id not in _READ:
+        if len(_READ) >= _MOST_READ:
+            _READ.clear()
+        _READ[version_id] = blueprint_of(session.get_one(BlueprintVersion, version_id))
+    return _READ[version_id]
 
 
 def blueprint_of(version: BlueprintVersion) -> Blueprint:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, assert_never
 
-from sqlmodel import Session, col, or_, select, update
+from sqlmodel import Session, col, select, update
 
 from control_plane.engine.bell import Bell, SilentBell, ringing
-from control_plane.engine.lives import EVERY_KIND, add_event
-from control_plane.engine.models import EnginePause, Life, LifeState
+from control_plane.engine.lives import add_event, is_claimable
+from control_plane.engine.models import Life, LifeState
 from control_plane.engine.outcome import Again, Done, Failed, Go, Outcome
 from control_plane.engine.registry import Claim, Flow, Registry
 from control_plane.kit import metrics
@@ -165,7 +165,7 @@ class Engine:
             now = database_now(session)
             life = session.exec(_claimable(life_id, now)).first()
             flow = life and self._registry.find(life.kind, life.flow_version)
-            if life is None or flow is None or _is_paused(session, life.kind):
+            if life is None or flow is None:
                 return None
             if life.ending_at and not life.is_winding_down:
                 _enter(life, flow, flow.ending, now, timedelta())
@@ -225,19 +225,9 @@ class Engine:
 def _claimable(life_id: str, now: datetime) -> Any:
     return (
         select(Life)
-        .where(
-            col(Life.id) == life_id,
-            col(Life.state) == LifeState.LIVE,
-            col(Life.due_at) <= now,
-            or_(col(Life.lease_until).is_(None), col(Life.lease_until) <= now),
-        )
+        .where(col(Life.id) == life_id, is_claimable(now))
         .with_for_update(skip_locked=True)  # SQLite ignores it; BEGIN IMMEDIATE serves there
     )
-
-
-def _is_paused(session: Session, kind: str) -> bool:
-    query = select(EnginePause.kind).where(col(EnginePause.kind).in_([kind, EVERY_KIND]))
-    return session.exec(query).first() is not None
 
 
 def _claim_of(life: Life, now: datetime) -> Claim:

@@ -5,10 +5,11 @@ session (`rung`), and the caller's transaction rings the bell for it after the c
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import literal
-from sqlmodel import Session, col, func, select, update
+from sqlalchemy import ColumnElement, exists, literal
+from sqlmodel import Session, and_, col, func, or_, select, update
 
 from control_plane.engine.birth import DEFAULT_DEADLINE, Birth
 from control_plane.engine.models import EnginePause, Life, LifeState, TimelineEvent
@@ -46,6 +47,16 @@ def find_life(session: Session, kind: str, subject_id: str) -> Life | None:
     """Return the life of a resource."""
     query = select(Life).where(col(Life.kind) == kind, col(Life.subject_id) == subject_id)
     return session.exec(query).first()
+
+
+def is_claimable(now: datetime) -> ColumnElement[bool]:
+    """Return the condition of lives that are due, that nobody has and nobody paused."""
+    return and_(
+        col(Life.state) == LifeState.LIVE,
+        col(Life.due_at) <= now,
+        or_(col(Life.lease_until).is_(None), col(Life.lease_until) <= now),
+        ~exists().where(col(EnginePause.kind).in_([col(Life.kind), literal(EVERY_KIND)])),
+    )
 
 
 def signal_life(session: Session, kind: str, subject_id: str) -> bool:

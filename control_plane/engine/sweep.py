@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import tuple_
-from sqlmodel import Session, col, or_, select, update
+from sqlmodel import Session, col, select, update
 
-from control_plane.engine.lives import EVERY_KIND, add_event
-from control_plane.engine.models import EnginePause, Life, LifeState
+from control_plane.engine.lives import add_event, is_claimable
+from control_plane.engine.models import Life, LifeState
 from control_plane.engine.registry import Registry
 from control_plane.kit.db import Database, database_now
 from control_plane.kit.log import get_log
@@ -23,21 +23,13 @@ def find_due_lives(db: Database, registry: Registry, limit: int = BATCH) -> Sequ
     What is paused or of another version is left out: it would crowd out what can be moved.
     """
     known = [(flow.kind, flow.version) for flow in registry.list_flows()]
-    paused = select(EnginePause.kind).where(
-        col(EnginePause.kind).in_([EVERY_KIND, *(kind for kind, _ in known)])
-    )
     with db.read() as session:
         now = database_now(session)
-        kinds = set(session.exec(paused).all())
-        if EVERY_KIND in kinds:
-            return ()
         query = (
             select(Life.id)
             .where(
-                tuple_(Life.kind, Life.flow_version).in_([k for k in known if k[0] not in kinds]),
-                col(Life.state) == LifeState.LIVE,
-                col(Life.due_at) <= now,
-                or_(col(Life.lease_until).is_(None), col(Life.lease_until) <= now),
+                tuple_(Life.kind, Life.flow_version).in_(known),
+                is_claimable(now),
             )
             .order_by(col(Life.due_at))
             .limit(limit)

@@ -4,14 +4,16 @@
 that reading and then writing inside it can't lose a race. Nothing foreign happens inside one.
 """
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, ClassVar
 
 from sqlalchemy import DateTime, Dialect, MetaData, Text, create_engine, event, text
 from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, InvalidatePoolError, OperationalError
 from sqlalchemy.types import JSON, TypeDecorator
 from sqlmodel import Session, SQLModel
 
@@ -31,6 +33,7 @@ METADATA: MetaData = SQLModel.metadata
 POOL_SIZE = 10  # writes and inline reads; the web's thread pool is no larger, see `kit.http`
 BUSY_TIMEOUT_MS = 10_000
 STATEMENT_TIMEOUT_MS = 15_000
+_ASKED = "server_time"
 
 
 class ValueUnstorable(Problem):
@@ -121,18 +124,19 @@ class Database:
 
 def _new_engine(url: URL, pool_size: int) -> Engine:
     if url.get_backend_name() == "postgresql":
-        return create_engine(
+        engine = create_engine(
             url.set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            pool_pre_ping=True,
             hide_parameters=True,  # errors are logged, and rows hold what logs must not
             connect_args={
                 "connect_timeout": 5,
                 "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
             },
         )
+        event.listen(engine, "checkout", _refuse_closed)
+        return engine
     engine = create_engine(
         url,
         pool_size=pool_size,
@@ -144,6 +148,17 @@ def _new_engine(url: URL, pool_size: int) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Have the pool replace what the server closed meanwhile, without a question to the server.
+
+    Where nothing was asked nothing is to be read, but the end.
+    """
+    idle = select.poll()
+    idle.register(connection.fileno(), select.POLLIN)
+    if idle.poll(0):
+        raise InvalidatePoolError
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -167,10 +182,15 @@ def _begin_sqlite(connection: Any) -> None:
 def database_now(session: Session) -> datetime:
     """Return the time that decides leases: the server's on PostgreSQL, else `kit.clock`'s.
 
-    The server's clock is read anew each time, not fixed at the start of the transaction.
+    The server is asked once a session; its time goes on from there, also within a transaction.
     """
     connection = session.connection()
     if connection.dialect.name != "postgresql":
         return clock.now()
-    moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    return moment.astimezone(UTC) + clock.offset()
+    if _ASKED not in session.info:
+        moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        session.info[_ASKED] = moment.astimezone(UTC), monotonic()
+    told, then = session.info[_ASKED]
+    passed = timedelta(seconds=monotonic() - then)
+    answer: datetime = told + passed + clock.offset()
+    return answer

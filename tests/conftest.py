@@ -1,18 +1,18 @@
 """What every test may ask for: a clean database, on each of the two engines."""
 
-import shutil
-import uuid
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 
 import control_plane.migrations.tables  # noqa: F401  # every table, before any is made
 from control_plane.kit.db import METADATA, Database
 from tests.api import Api, an_api
+from tests.databases import Files, Schemas, Store, run_as_owner
 from tests.postgresql import a_postgresql
 from tests.quick_disk import quick_folder
 
@@ -33,6 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 
 
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # what was imported and collected stays to the end: no use in looking at it again
+    gc.set_threshold(100_000, 20, 20)
+
+
 def _rank(item: pytest.Item) -> int:
     known = (rank for rank, place in enumerate(LONGEST) if item.nodeid.startswith(place))
     return next(known, len(LONGEST))
@@ -46,16 +52,6 @@ def postgresql_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_template(postgresql_server: str) -> str:
-    """Make the tables once in a database that each test's own is copied from."""
-    _admin(postgresql_server, "CREATE DATABASE template_edubba")
-    engine = create_engine(f"{postgresql_server}/template_edubba")
-    METADATA.create_all(engine)
-    engine.dispose()
-    return postgresql_server
-
-
-@pytest.fixture(scope="session")
 def sqlite_template() -> Iterator[Path]:
     """Make the tables once in a file that each test's own is copied from."""
     with quick_folder() as folder:
@@ -66,49 +62,47 @@ def sqlite_template() -> Iterator[Path]:
         yield path
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Give the URL of an empty database with all tables, once for each engine."""
-    with an_empty_database(request) as url:
-        yield url
+@pytest.fixture(scope="session")
+def postgresql_store(postgresql_server: str) -> Iterator[Store]:
+    """Keep databases of the server, each with all tables."""
+    run_as_owner(postgresql_server, "CREATE DATABASE template_edubba")
+    engine = create_engine(f"{postgresql_server}/template_edubba")
+    METADATA.create_all(engine)
+    engine.dispose()
+    store = Store(Schemas(postgresql_server, "template_edubba"))
+    yield store
+    store.close()
 
 
-@contextmanager
-def an_empty_database(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Make a database with all tables, of the engine that is the fixture's parameter."""
-    if request.param == "sqlite":
-        with an_empty_sqlite(request.getfixturevalue("sqlite_template")) as url:
-            yield url
-        return
-    server = request.getfixturevalue("postgresql_template")
-    name = f"t_{uuid.uuid4().hex}"
-    _admin(server, f"CREATE DATABASE {name} TEMPLATE template_edubba")
-    yield f"{server}/{name}"
-    _admin(server, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@contextmanager
-def an_empty_sqlite(template: Path) -> Iterator[str]:
-    """Make an SQLite database with all tables."""
+@pytest.fixture(scope="session")
+def sqlite_store(sqlite_template: Path) -> Iterator[Store]:
+    """Keep SQLite databases, each with all tables."""
     with quick_folder() as folder:
-        yield f"sqlite:///{shutil.copy(template, folder / 'edubba.db')}"
+        store = Store(Files(folder, sqlite_template))
+        yield store
+        store.close()
 
 
-@pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    """Give an empty database with all tables, once for each engine."""
-    database = Database(database_url)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def sqlite_db(sqlite_template: Path) -> Iterator[Database]:
-    """Give an empty SQLite database, for tests in which the engine makes no difference."""
-    with an_empty_sqlite(sqlite_template) as url:
-        database = Database(url)
+@contextmanager
+def an_empty_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Lend a database with all tables, of the engine that is the fixture's parameter."""
+    store: Store = request.getfixturevalue(f"{request.param}_store")
+    with store.lend() as database:
         yield database
-        database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Give an empty database with all tables, once for each engine."""
+    with an_empty_database(request) as database:
+        yield database
+
+
+@pytest.fixture
+def sqlite_db(sqlite_store: Store) -> Iterator[Database]:
+    """Give an empty SQLite database, for tests in which the engine makes no difference."""
+    with sqlite_store.lend() as database:
+        yield database
 
 
 @pytest.fixture
@@ -116,10 +110,3 @@ def api(sqlite_db: Database) -> Iterator[Api]:
     """Serve the API around an empty SQLite database."""
     with an_api(sqlite_db) as served:
         yield served
-
-
-def _admin(server: str, statement: str) -> None:
-    engine = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(statement))
-    engine.dispose()

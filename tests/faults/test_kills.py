@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.kit.db import Database
 from control_plane.ports.automation.port import Automation
 from control_plane.ports.blobs.port import Blobs
 from control_plane.ports.cloud.port import Cloud
 from control_plane.ports.edge.port import Edge
 from control_plane.ports.keyring.port import Keyring
 from control_plane.worker import FLOWS
-from tests.conftest import an_empty_database, an_empty_sqlite
+from tests.conftest import an_empty_database
 from tests.faults.kills import Killing
 from tests.faults.story import STORY
 
@@ -50,13 +51,15 @@ def databases(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """Give an empty database for each core, of the engine that is wished."""
     with ExitStack() as made:
         lanes = range(os.cpu_count() or 1)
-        yield [made.enter_context(an_empty_database(request)) for _ in lanes]
+        yield [
+            made.enter_context(an_empty_database(request)).url.render_as_string(hide_password=False)
+            for _ in lanes
+        ]
 
 
 @pytest.fixture
-def sqlite_in_memory(sqlite_template: Path) -> Iterator[str]:
-    with an_empty_sqlite(sqlite_template) as url:
-        yield url
+def sqlite_in_memory(sqlite_db: Database) -> str:
+    return str(sqlite_db.url)
 
 
 @pytest.mark.slow

@@ -238,6 +238,7 @@ def main(url: str, place: str, lane: str, lanes: str, how: str) -> None:
     configure(json_lines=False, level="ERROR")
     gc.collect()
     gc.freeze()  # what was imported is looked at no more, and stays shared with the workers
+    gc.set_threshold(100_000, 20, 20)
     scenes = KILLED_IN[int(lane) :: int(lanes)]
     Killing(url, scenes, in_each_scene=how == "scenes").run().write(Path(place))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlmodel import Session, col
 from sqlmodel import select as select_models
 
@@ -37,6 +37,7 @@ WAITS = re.compile(r"waiting_for_\w+|nonce_not_seen")  # who comes first is nobo
 # Of an attachment's two sides either may come first.
 SIDES = re.compile(r'("action": "attachment\.\w+", "actor_id": "life:)[^"]+')
 NEW_IDS = re.compile(r"\b(evt|alc|ent|lif|run)_[0-9a-z]{26}")
+_LINES: dict[str, str] = {}
 MOMENTS = re.compile(r"\b\d{4}-\d\d-\d\dT[0-9:.+]+")
 
 
@@ -51,14 +52,25 @@ def rows_of(session: Session) -> list[str]:
         left_out = LEFT_OUT.get(table.name, set())
         if left_out is None:
             continue
-        for row in session.connection().execute(select(table)).mappings():
-            if table.name == "timeline_event" and WAITS.fullmatch(row["event"]):
-                continue
-            line = f"{table.name} {_text(row, left_out, names)}"
-            is_round = table.name == "timeline_event" and names[row["life_id"]] in rounds
-            if not is_round or line not in lines:
-                lines.append(line)
+        seen = set()
+        for row in session.connection().execute(select(table)):
+            line = _line(table.name, row, left_out, names)
+            if table.name == "timeline_event":
+                if WAITS.fullmatch(row.event) or line in seen:
+                    continue
+                if names[row.life_id] in rounds:
+                    seen.add(line)
+            lines.append(line)
     return sorted(lines)
+
+
+def _line(table: str, row: Row[Any], left_out: set[str], names: Mapping[str, str]) -> str:
+    # Most rows are in most pictures, and a row that names a life always names the same one.
+    key = f"{table} {tuple(row)!r}"
+    line = _LINES.get(key)
+    if line is None:
+        line = _LINES[key] = f"{table} {_text(row._mapping, left_out, names)}"
+    return line
 
 
 def _text(row: Mapping[Any, Any], left_out: set[str], names: Mapping[str, str]) -> str:

@@ -201,7 +201,7 @@ def test_a_receipt_is_verified_saved_and_judged_years_later(world: World) -> Non
     assert offline.ask("ledger", "verify", receipt, "--key", vkey)["entry"]["id"] == entry["id"]
     assert entry["id"] in offline.tell("ledger", "verify", "r.json", "--key", vkey)
     text = (owner.home / receipt).read_text()
-    (owner.home / receipt).write_text(text.replace(agency.id, f"{agency.id[:-1]}x"))
+    (owner.home / receipt).write_text(text.replace(agency.id, agency.id[::-1]))
     forged = offline.run("ledger", "verify", receipt, "--key", vkey, "--json")
     assert (forged.code, forged.json["error"]["code"]) == (9, "receipt_invalid")
 

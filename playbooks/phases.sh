@@ -20,12 +20,19 @@ fail() {
 
 # phase TEXT COMMAND…: run it quietly, say how long it took; on failure, show the end of the log.
 phase() {
-    local text=$1 start=$SECONDS before
+    local text=$1 start=$SECONDS before status
     shift
     printf '  %-52s ' "$text"
     printf '\n== %s: %s\n' "$(date -Is)" "$text" >>"$LOG"
     before=$(wc -l <"$LOG")
-    if "$@" >>"$LOG" 2>&1; then
+    set +e # in a condition, bash would go on after a command that failed inside
+    (
+        set -e
+        "$@"
+    ) >>"$LOG" 2>&1
+    status=$?
+    set -e
+    if [[ $status -eq 0 ]]; then
         printf '%4d s\n' $((SECONDS - start))
     else
         printf 'failed after %d s\n\n' $((SECONDS - start))

@@ -7,7 +7,7 @@ QUICK := not (slow or root or exhaustive or bench or cloud)
 AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 GATES := check-tests check-types check-lint check-playbooks check-contracts
 CLOUD ?= local
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=EDUBBA_INSTANCE)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=EDUBBA_INSTANCE,EDUBBA_DEVCLOUD,EDUBBA_DEVCLOUD_LINK,EDUBBA_DEVCLOUD_FLOATING,EDUBBA_DEVCLOUD_VIRT)
 
 .PHONY: help
 help: ## list what can be made
@@ -28,6 +28,18 @@ clean: ## stop all that runs and remove every trace of it
 .PHONY: images
 images: ## prepare the image of each kind of hosting (FAMILIES="php-site …": of these; CLOUD=openstack: as disks)
 	@$(SUDO) CLOUD=$(CLOUD) playbooks/images.sh $(FAMILIES)
+
+.PHONY: devcloud
+devcloud: ## an OpenStack on this machine, for tests and evaluation (TIER=fast: servers that only exist in its database)
+	@$(SUDO) playbooks/devcloud.sh up $(or $(TIER),real)
+
+.PHONY: devcloud-down
+devcloud-down: ## end that OpenStack, keep its data
+	@$(SUDO) playbooks/devcloud.sh down
+
+.PHONY: devcloud-clean
+devcloud-clean: ## end it and remove every trace of it
+	@$(SUDO) playbooks/devcloud.sh clean
 
 .PHONY: check
 check: dev ## lint, types, contracts and quick tests

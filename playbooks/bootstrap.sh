@@ -2,12 +2,13 @@
 # Bring a bare Debian 12 to the point where Ansible and the tests can take over.
 #   bootstrap.sh product   Debian packages, and the product in its root-owned prefix
 #   bootstrap.sh dev       Debian packages, and the environment of the checks in .venv
+#   bootstrap.sh devcloud  OpenStack's programs and Ansible, in the root-owned prefix of the development cloud
 # Run again, it changes nothing and takes a second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly PYTHON=/usr/bin/python3 # never the first on PATH: pyenv's can't be run by others
-readonly MODE="${1:?product or dev}"
+readonly MODE="${1:?product, dev or devcloud}"
 . playbooks/phases.sh
 unset PYTHONHOME PYTHONPATH VIRTUAL_ENV
 export UV_PYTHON=$PYTHON UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
@@ -134,6 +135,25 @@ install_dev() {
     echo "$1" >.venv/installed
 }
 
+ensure_openstack() {
+    local digest
+    umask 022
+    ensure_uv "$PREFIX/bootstrap"
+    digest=$(digest_of playbooks/roles/devcloud/files/requirements.txt)
+    if [[ $(cat "$PREFIX/installed" 2>/dev/null) == "$digest" ]]; then return; fi
+    phase "install OpenStack's programs into $PREFIX" install_openstack "$digest"
+}
+
+install_openstack() {
+    rm -rf "$PREFIX/venv"
+    $PYTHON -m venv --without-pip "$PREFIX/venv"
+    "$UV" pip install --python "$PREFIX/venv/bin/python" --require-hashes --compile-bytecode \
+        -r playbooks/roles/devcloud/files/requirements.txt
+    chown -R root:root "$PREFIX"
+    chmod -R go-w "$PREFIX"
+    echo "$1" >"$PREFIX/installed"
+}
+
 case $MODE in
 packages)
     shift
@@ -146,10 +166,16 @@ product)
     begin_base_image
     ensure_product
     ;;
+devcloud)
+    require_debian
+    [[ $EUID -eq 0 ]] || fail "OpenStack's programs are installed by root: sudo make devcloud"
+    ensure_packages devcloud
+    ensure_openstack
+    ;;
 dev)
     require_debian
     ensure_packages runtime test
     ensure_dev
     ;;
-*) fail "unknown mode $MODE: product or dev" ;;
+*) fail "unknown mode $MODE: product, dev or devcloud" ;;
 esac

@@ -5,14 +5,20 @@ from collections.abc import Callable
 from threading import Event
 from time import monotonic
 
+SELDOM_S = 0.5
+
 
 def wait_until(is_so: Callable[[], object], timeout_s: float = 30.0, every_s: float = 0.05) -> None:
-    """Look until it is so; the name of the question is in the error."""
-    end = monotonic() + timeout_s
+    """Look until it is so; the name of the question is in the error.
+
+    The longer it takes, the less often: what is looked at needs the processor, too.
+    """
+    begun = monotonic()
     while not is_so():
-        if monotonic() > end:
+        waited = monotonic() - begun
+        if waited > timeout_s:
             raise TimeoutError(f"not so within {timeout_s} s: {is_so}")
-        Event().wait(every_s)
+        Event().wait(min(max(every_s, waited / 10), max(every_s, SELDOM_S)))
 
 
 def can_connect(port: int) -> bool:

@@ -34,7 +34,13 @@ from control_plane.kit.log import configure
 from control_plane.worker import FLOWS
 from tests.faults.centre import NeverRests, QuietCentre
 from tests.faults.copies import copies_of
-from tests.faults.points import Watch, WatchedDatabase, list_distinct, watched
+from tests.faults.points import (
+    Watch,
+    WatchedDatabase,
+    list_distinct,
+    nothing_to_see,
+    watched,
+)
 from tests.faults.story import STORY, Scene
 from tests.faults.world import World, far_ports
 
@@ -83,7 +89,7 @@ class Killing:
     ) -> None:
         self._killed_in, self._in_each_scene = killed_in, in_each_scene
         self._world = World()
-        self._watch = Watch(self._world.state)
+        self._watch = Watch()
         self._db = WatchedDatabase(url, self._watch)
         self._copies = copies_of(self._db)
         self._centre = QuietCentre(self._db, self._world, Registry(flows))
@@ -106,7 +112,9 @@ class Killing:
     def _play(self, scene: Scene) -> None:
         self._seen.clear()
         scene.happens(self._centre)
+        self._watch.state = nothing_to_see
         if scene in self._killed_in:
+            self._watch.state = self._world.state
             self._at_stake = self._centre.at_stake()
         ports = watched(self._world.ports(self._centre.region_id), self._watch)
         engine = self._centre.engine(ports=ports)
@@ -130,9 +138,10 @@ class Killing:
 
     def _step(self, scene: Scene, engine: Engine, life_id: str) -> bool:
         """Run one step undisturbed, and with its kills; False if there was none to run."""
+        restore: Callable[[], None] | None = None
         if scene in self._killed_in:
             self._copies.save("before")
-        restore = self._world.save()
+            restore = self._world.save()
         before = self._life(life_id)
         self._watch.points.clear()
         if not engine.run_step(life_id):
@@ -142,7 +151,7 @@ class Killing:
         self._report.steps.add((before.kind, step))
         self._report.calls |= {point.what for point in points}
         way = (before.kind, step, after.step, tuple(point.what for point in points))
-        if scene in self._killed_in and self._is_new(scene, way):
+        if restore is not None and self._is_new(scene, way):
             kills = [
                 Kill(scene.name, before.kind, step, number, str(points[number]))
                 for number in list_distinct(points)

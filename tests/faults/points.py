@@ -40,14 +40,14 @@ class Watch:
     """Counts the points of a run; `state` tells what the world looks like at each of them."""
 
     def __init__(self, state: Callable[[], object] = nothing_to_see, doom: int = -1) -> None:
-        self._state, self._doom = state, doom
+        self.state, self._doom = state, doom
         self.points: list[Point] = []
 
     def reach(self, what: str, *, is_after: bool) -> None:
         """Come to a point: the end, if it is the one that was told."""
         if len(self.points) == self._doom:
             os.kill(os.getpid(), signal.SIGKILL)
-        self.points.append(Point(what, is_after, self._state()))
+        self.points.append(Point(what, is_after, self.state()))
 
     @contextmanager
     def around(self, what: str) -> Iterator[None]:

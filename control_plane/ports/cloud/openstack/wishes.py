@@ -15,7 +15,7 @@ NETWORK = IPv4Network("100.64.0.0/10")
 GATEWAY = IPv4Address("100.127.255.254")
 CLOUDS_OWN = (IPv4Address("100.127.255.1"), IPv4Address("100.127.255.250"))
 METADATA = IPv4Network("169.254.169.254/32")
-PORT, SSH = 80, 22
+PORT, SSH, DHCP = 80, 22, 67
 MIB_OF_GIB = 1024
 
 
@@ -79,22 +79,23 @@ def server_metadata(settings: RegionSettings, spec: ServerSpec) -> dict[str, str
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One thing that a security group lets through; all of it is TCP over IPv4."""
+    """One thing that a security group lets through; all of it is one port over IPv4."""
 
     direction: str
     peer: str
     port: int
+    protocol: str = "tcp"
 
     @classmethod
     def seen(cls, rule: Mapping[str, Any]) -> "Rule | None":
         """Return a rule as the cloud tells it; None for one that we never make."""
         is_one_port = rule["port_range_min"] == rule["port_range_max"]
-        if rule["ethertype"] != "IPv4" or rule["protocol"] != "tcp" or not is_one_port:
+        if rule["ethertype"] != "IPv4" or not rule["protocol"] or not is_one_port:
             return None
         if not rule["remote_ip_prefix"] or rule.get("remote_group_id"):
             return None
         peer = IPv4Network(rule["remote_ip_prefix"])
-        return cls(rule["direction"], str(peer), int(rule["port_range_min"]))
+        return cls(rule["direction"], str(peer), int(rule["port_range_min"]), rule["protocol"])
 
     def document(self, group_id: str) -> dict[str, Any]:
         """Return the rule as the cloud is asked for it."""
@@ -102,7 +103,7 @@ class Rule:
             "security_group_id": group_id,
             "direction": self.direction,
             "ethertype": "IPv4",
-            "protocol": "tcp",
+            "protocol": self.protocol,
             "port_range_min": self.port,
             "port_range_max": self.port,
             "remote_ip_prefix": self.peer,
@@ -110,9 +111,13 @@ class Rule:
 
 
 def base_rules(settings: RegionSettings) -> frozenset[Rule]:
-    """Return what each server of a tenant lets through: the edge, the configurator, metadata."""
+    """Return what each server of a tenant lets through: the edge, the configurator, metadata.
+
+    DHCP is named, too: OVN answers it itself, but only what a rule lets out reaches OVN.
+    """
     rules = {Rule("ingress", str(one), PORT) for one in settings.edge}
     rules |= {Rule("ingress", str(one), SSH) for one in settings.configurator}
+    rules |= {Rule("egress", f"{one}/32", DHCP, "udp") for one in ("255.255.255.255", GATEWAY)}
     return frozenset({*rules, Rule("egress", str(METADATA), PORT)})
 
 

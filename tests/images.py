@@ -11,8 +11,10 @@ from pathlib import Path
 
 PLAYBOOKS = Path(__file__).parents[1] / "playbooks"
 MAKE_IMAGE = PLAYBOOKS / "roles" / "image" / "files" / "make_image.py"
+MAKE_DISK = MAKE_IMAGE.with_name("make_disk.py")
 CACHE = Path(os.environ.get("EDUBBA_TEST_CACHE", "/var/cache/edubba"))  # every installation's
 STATE = CACHE / "test-images"
+DISKS = CACHE / "test-disks"
 
 
 def prepared_images(*families: str) -> Path:
@@ -24,6 +26,16 @@ def prepared_images(*families: str) -> Path:
         if any(record["digest"] is None for record in find_images(STATE, *wished)):
             prepare_images(STATE, *wished)
     return STATE / "images"
+
+
+def prepared_disk(family: str = "static-site") -> Path:
+    """Return the disk of a family's servers in OpenStack, beside the record of it."""
+    with locked(DISKS / f".{family}.lock"):
+        [found] = find_images(DISKS, family, program=MAKE_DISK)
+        if found["digest"] is None:
+            prepare_images(DISKS, family, cloud="openstack")
+            [found] = find_images(DISKS, family, program=MAKE_DISK)
+    return DISKS / "openstack" / family / f"{str(found['digest'])[7:]}.raw"
 
 
 def copy_image(family: str, images: Path) -> None:
@@ -44,20 +56,23 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def find_images(state: Path, *families: str) -> list[dict[str, str | None]]:
+def find_images(
+    state: Path, *families: str, program: Path = MAKE_IMAGE
+) -> list[dict[str, str | None]]:
     options = [f"--family={family}" for family in families]
-    argv = ["/usr/bin/python3", "-IS", str(MAKE_IMAGE), "find", f"--state={state}", *options]
+    argv = ["/usr/bin/python3", "-IS", str(program), "find", f"--state={state}", *options]
     done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60)
     found: list[dict[str, str | None]] = json.loads(done.stdout)
     return found
 
 
-def prepare_images(state: Path, *families: str) -> str:
+def prepare_images(state: Path, *families: str, cloud: str = "local") -> str:
     """Run the play that prepares images, and return what it said."""
     wish = {
         "image_families": families,
         "image_state_dir": str(state),
         "image_cache_dir": str(CACHE),
+        "image_cloud": cloud,
     }
     return play("images.yml", "localhost,", wish)
 

@@ -11,7 +11,8 @@
     guest probe         `{"targets": […]}` on the input → what was reached that must not be
     guest state         which image this is, and whether it answers
 
-Answers are one line of JSON; a refusal is `{"error": code, …}` with exit status 3.
+Answers are one line of JSON; a refusal is `{"error": code, …}` with exit status 3. What may go well
+another time says so among the errors, with exit status 75.
 """
 
 import argparse
@@ -37,7 +38,7 @@ CHANGING = frozenset({"put", "assemble", "switch", "prune"})
 RECEIVE_TIMEOUT_S = 1800.0  # 10 GB at 6 MB/s
 RUN_COMMAND_MAX = 128 * 1024  # bytes; longer things come on the input
 RUN_TIMEOUT_S = 3600.0
-REFUSED = 3
+REFUSED, ANOTHER_TIME = 3, 75  # the second: EX_TEMPFAIL, sysexits.h
 _CONNECT_S = 2.0
 
 
@@ -159,6 +160,9 @@ def main() -> int:
     except state.Refusal as refusal:
         print(json.dumps({"error": refusal.code, **refusal.facts}))
         return REFUSED
+    except state.Trouble as trouble:
+        print(json.dumps({"trouble": trouble.code, **trouble.facts}), file=sys.stderr)
+        return ANOTHER_TIME
     if isinstance(answer, int):
         return answer
     print(json.dumps(answer))

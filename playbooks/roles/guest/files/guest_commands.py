@@ -19,7 +19,7 @@ from typing import NoReturn
 import guest_groups as groups
 import guest_kernel as kernel
 from guest_rooms import ALL, ENVIRONMENT, OOM_SCORE, OPEN_FILES
-from guest_state import Refusal, find_process
+from guest_state import Trouble, find_process
 
 TIMED_OUT = 124  # as timeout(1) says it
 UNREACHABLE = 69  # EX_UNAVAILABLE, sysexits.h
@@ -158,18 +158,18 @@ def _group() -> Iterator[Path | None]:
         yield group
     finally:
         if group is not None and not groups.end(group):
-            raise Refusal("command_still_ending")
+            raise Trouble("command_still_ending")
 
 
 def run(command: Command) -> int:
     """Run a command in the rooms to its end, until its time is up, or until it is not wanted.
 
-    Input, output and errors are this process's own. Raises Refusal (`server_unreachable`,
+    Input, output and errors are this process's own. Raises Trouble (`server_unreachable`,
     `command_still_ending`).
     """
     process = find_process()
     if process is None:
-        raise Refusal("server_unreachable")
+        raise Trouble("server_unreachable")
     with _group() as group:
         return _run(command, process, group)
 
@@ -196,5 +196,5 @@ def _run(command: Command, process: int, group: Path | None) -> int:
     if code is not None:
         return code
     if _watch(pid, time.monotonic() + 2 * _END_S, lambda: True) is None and group is None:
-        raise Refusal("command_still_ending")
+        raise Trouble("command_still_ending")
     return TIMED_OUT

@@ -1,8 +1,6 @@
 """The server's one interface: an address by DHCP, what it is told, and what nobody hears again."""
 
 import fcntl
-import json
-import os
 import socket
 import struct
 import subprocess
@@ -132,8 +130,3 @@ def close_metadata() -> list[str]:
 def set_name(server_id: str) -> None:
     """Let the server carry its id as its name."""
     socket.sethostname(server_id.replace("_", "-"))
-
-
-def describe() -> str:
-    """Return the interface's address, as a line for the console."""
-    return json.dumps({"address": find_address(), "pid": os.getpid()})

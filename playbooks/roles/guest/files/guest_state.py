@@ -30,6 +30,14 @@ class Refusal(Exception):
         self.code, self.facts = code, facts
 
 
+class Trouble(Exception):
+    """What may go well another time: a code, and facts."""
+
+    def __init__(self, code: str, **facts: str | int) -> None:
+        super().__init__(code)
+        self.code, self.facts = code, facts
+
+
 def write_durably(path: Path, content: str) -> None:
     """Replace a file; after a crash or a power cut it has its old or its new content."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -133,7 +141,7 @@ def open_run(run: str, fence: Fence, until: int) -> None:
 def close_run(run: str, fence: Fence) -> None:
     """Let nothing more be done for a run; when this returns, no command of it is left.
 
-    Raises Refusal (`run_still_ending`) where one outlives the wait.
+    Raises Trouble (`run_still_ending`) where one outlives the wait.
     """
     with locked(_run_path(run).with_suffix(".change")):
         check(fence)
@@ -145,7 +153,7 @@ def close_run(run: str, fence: Fence) -> None:
                 return
         except BlockingIOError:
             if time.monotonic() > end:
-                raise Refusal("run_still_ending", run=run) from None
+                raise Trouble("run_still_ending", run=run) from None
             time.sleep(_STEP_S)
 
 

@@ -5,7 +5,7 @@ It is small, and serves nobody itself.
 
 It gets an address, reads what the cloud tells this server, lets in who has a certificate for it,
 and runs what the image is for, in rooms of its own (guest_rooms.py). What ends is started again,
-each time later. SIGTERM and SIGPWR end all, then itself.
+each time later. SIGTERM, SIGPWR and a word in INITCTL end all, then itself.
 
 The console tells who this is: one line `EDUBBA-HOST-KEY ssh-ed25519 AAAA…`, printed before anything
 of a tenant runs. Nothing of a tenant ever writes to the console.
@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -44,6 +45,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 STEADY_S = 30.0  # who ran so long is started again at once
 STOPS_IN_S = 20.0  # less than the minute that a cloud waits
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+INITCTL = Path("/run/initctl")  # libvirt asks a container here, and sends no signal then
+_INITCTL_WISH = struct.Struct("<IIII368x")  # sysvinit's initreq.h: magic, command, run level, time
+_INITCTL_MAGIC, _RUN_LEVEL, _ENDING_LEVELS = 0x03091969, 1, b"06"
 _ENDING = {signal.SIGTERM, signal.SIGPWR, signal.SIGINT}
 _TMPFS = {"/run": "size=32m,mode=755", "/tmp": "size=64m,mode=1777"}  # noqa: S108  # this server's
 
@@ -178,6 +182,7 @@ def mount_all() -> None:
         kernel.mount("tmpfs", path, "tmpfs", kernel.NOSUID | kernel.NODEV, options)
     with contextlib.suppress(OSError):  # in a container it is writable already
         kernel.mount("none", "/", flags=kernel.REMOUNT)
+    os.mkfifo(INITCTL, 0o600)
     PASSING.mkdir(mode=0o700)
     Path("/run/sshd").mkdir(mode=0o755)
     KEPT.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -297,8 +302,21 @@ class Server:
                 running = [pid for pid in running if pid != ended]
             time.sleep(0.05)
         if os.getpid() == 1:
-            os.kill(-1, signal.SIGKILL)  # all but process 1
+            with contextlib.suppress(ProcessLookupError):  # nobody is left
+                os.kill(-1, signal.SIGKILL)  # all but process 1
         os.sync()
+
+
+def is_asked_to_end(initctl: int) -> bool:
+    """Whether who runs this container asked for its end."""
+    try:
+        text = os.read(initctl, _INITCTL_WISH.size)
+    except BlockingIOError:
+        return False
+    if len(text) != _INITCTL_WISH.size:
+        return False
+    magic, command, level, _ = _INITCTL_WISH.unpack(text)
+    return (magic, command) == (_INITCTL_MAGIC, _RUN_LEVEL) and level in _ENDING_LEVELS
 
 
 def main() -> int:
@@ -310,7 +328,8 @@ def main() -> int:
     grow_disk()
     server = Server(read_image())
     server.begin()
-    while True:
+    initctl = os.open(INITCTL, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    while not is_asked_to_end(initctl):
         server.tick()
         heard = signal.sigtimedwait({*_ENDING, signal.SIGCHLD}, TICK_S)
         if heard is not None and heard.si_signo in _ENDING:

@@ -60,7 +60,8 @@ class Archive:
     records: Site
 
     def attachments(self) -> Any:
-        return self.cli.ask("attachment", "list", "portal")["items"]
+        owner = self.portal.owner
+        return owner.get(f"/v1/hostings/{self.portal.hosting_id}/attachments")["items"]
 
     def log_in_status(self) -> int:
         with closing(self.portal.visitor()) as visitor:
@@ -158,6 +159,7 @@ def test_detaching_shuts_the_database_and_attaching_again_opens_it(archive: Arch
     [attachment] = archive.attachments()
     archive.cli.run("attachment", "end", attachment["id"])
     wait_until(lambda: archive.attachments() == [], timeout_s=60)
+    assert archive.cli.ask("attachment", "list", "portal")["items"] == []
     wait_until(lambda: archive.log_in_status() == 500, timeout_s=60)
     archive.cli.ask("attachment", "create", "portal", "records")
     wait_until(lambda: [one["status"] for one in archive.attachments()] == ["live"], timeout_s=60)

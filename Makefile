@@ -7,14 +7,14 @@ QUICK := not (slow or root or exhaustive or bench or cloud)
 AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 GATES := check-tests check-types check-lint check-playbooks check-contracts
 CLOUD ?= local
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=EDUBBA_INSTANCE,EDUBBA_DEVCLOUD,EDUBBA_DEVCLOUD_LINK,EDUBBA_DEVCLOUD_FLOATING,EDUBBA_DEVCLOUD_VIRT)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CLOUD,EDUBBA_INSTANCE,EDUBBA_CLOUDS_FILE,EDUBBA_CLOUD_ENTRY,EDUBBA_CLOUD_ROLE,EDUBBA_CLOUD_EXTERNAL_NETWORK,EDUBBA_CLOUD_ADDRESSES,EDUBBA_CLOUD_EDGE,EDUBBA_CLOUD_CONFIGURATOR,EDUBBA_CLOUD_IMAGES_ENTRY,EDUBBA_DEVCLOUD,EDUBBA_DEVCLOUD_LINK,EDUBBA_DEVCLOUD_FLOATING,EDUBBA_DEVCLOUD_VIRT)
 
 .PHONY: help
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: up
-up: ## from a bare Debian 12 to a live example site
+up: ## from a bare Debian 12 to a live example site (CLOUD=openstack: in a region of OpenStack)
 	@$(SUDO) playbooks/up.sh
 
 .PHONY: down
@@ -73,8 +73,8 @@ test: dev ## everything else but the exhaustive kills
 	$(PYTHON) -m pytest $(AT_ONCE) -m "not ($(QUICK)) and not (exhaustive or bench or cloud)"
 
 .PHONY: test-cloud
-test-cloud: dev ## the contract of clouds on a real OpenStack (EDUBBA_CLOUDS_FILE names it)
-	$(PYTHON) -m pytest -m cloud
+test-cloud: dev ## the contract of clouds on the OpenStack that make devcloud brought up
+	set -a; . /etc/$${EDUBBA_DEVCLOUD:-devcloud}/edubba.env; $(PYTHON) -m pytest -m cloud
 
 .PHONY: test-faults
 test-faults: dev ## all kills, also on the local cloud

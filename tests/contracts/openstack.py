@@ -1,16 +1,15 @@
 """The cloud of a real OpenStack: the one that `make devcloud` starts, or another one that is named.
 
-`EDUBBA_CLOUDS_FILE`, `EDUBBA_CLOUD_ENTRY` and `EDUBBA_CLOUD_ROLE` name it as they do for a worker.
+`EDUBBA_CLOUDS_FILE` and what begins with `EDUBBA_CLOUD_` describe it, as they do for a worker.
 """
 
 import shlex
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -23,7 +22,6 @@ from control_plane.settings import Settings
 from tests.locald.world import ask
 from tests.waiting import wait_until
 
-FLOATING = "203.0.113.1"  # RFC 5737: where the external network of `make devcloud` is
 LISTEN = """
 import socket, sys, threading
 server = socket.create_server(("0.0.0.0", int(sys.argv[1])))
@@ -107,22 +105,15 @@ class OpenStack:
         self.run(spec, "sh", "-c", SAYS, service, str(times), line[:4000], line[4000:])
 
 
-def own_address() -> IPv4Network:
-    """Return from where servers see this machine come."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((FLOATING, 9))
-        return IPv4Network(probe.getsockname()[0])
-
-
 @contextmanager
 def openstack_world() -> Iterator[OpenStack]:
-    found, own = Settings(), own_address()
+    found = Settings()
     region = RegionSettings(
         installation=f"t{token_hex(3)}",
         epoch=1,
         external_network=found.cloud_external_network,
-        edge=(own,),
-        configurator=(own,),
+        edge=(found.cloud_edge,),
+        configurator=(found.cloud_configurator,),
         role=found.cloud_role,
     )
     api = Api(found.clouds_file, found.cloud_entry)

@@ -57,6 +57,11 @@ def fresh(database: Database) -> Database:
     return database
 
 
+def test_what_runs_in_a_database_is_seen_to_run_from_outside(fresh: Database) -> None:
+    inspect = fresh.world.locald.cloud.inspect_server
+    wait_until(lambda: not inspect(fresh.spec.server_id).down)
+
+
 def test_configuring_again_changes_nothing(fresh: Database) -> None:
     again = fresh.play()
     assert (again.state, again.counts.changed) == (RunState.SUCCEEDED, 0)

@@ -271,7 +271,7 @@ class Servers:
     def _is_trusted(self, image: Document) -> bool:
         """Whether an image is the cloud's own or ours: anybody may name a digest on his."""
         is_clouds_own = image["visibility"] == "public"  # which takes an administrator
-        return is_clouds_own or image["owner"] == self._any_project()
+        return is_clouds_own or str(image["owner"]) == self._any_project()
 
     def _flavor(self, spec: ServerSpec) -> Mapping[str, Any]:
         if not self._flavors:

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
+from urllib.parse import quote
 
 from control_plane.ports.cloud.openstack.cloud import OpenStackCloud
 from control_plane.ports.cloud.openstack.sdk import Api
@@ -46,7 +47,7 @@ class OpenStack:
     settings: RegionSettings
 
     def get(self, address: IPv4Address, path: str) -> tuple[int, bytes]:
-        status, _, body = ask(str(address), path, {})
+        status, _, body = ask(str(address), quote(path), {})
         return status, body
 
     def lose_isolation(self, spec: ServerSpec) -> None:

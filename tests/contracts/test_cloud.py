@@ -286,7 +286,7 @@ def test_a_server_reaches_nothing_and_the_probe_notices_when_it_does(stage: Stag
 def test_several_servers_are_made_at_once(stage: Stage) -> None:
     specs = [stage.a_spec() for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        facts = list(pool.map(lambda spec: stage.cloud.ensure_server(spec, stage.fence), specs))
+        facts = list(pool.map(stage.running, specs))
     assert [fact.state for fact in facts] == [ServerState.RUNNING] * 4
 
 

@@ -60,8 +60,9 @@ class Tenants:
         """Make or mend all of it; a second time nothing is made."""
         project_id = self._ensure_project(spec)
         self._join(project_id)
+        self._ensure_network_quota(project_id)  # before anything that it allows once
         _, network, group = at_once(
-            lambda: self._ensure_quotas(project_id),
+            lambda: self._ensure_compute_quota(project_id),
             lambda: self._ensure_network(project_id, spec.tenant_id),
             lambda: self.ensure_group(project_id, spec.tenant_id, base_rules(self._settings)),
         )
@@ -209,11 +210,14 @@ class Tenants:
             self._projects[spec.tenant_id] = str(found["id"])
         return str(found["id"])
 
-    def _ensure_quotas(self, project_id: str) -> None:
-        compute, network = self._api.service("compute", project_id), self._network(project_id)
+    def _ensure_compute_quota(self, project_id: str) -> None:
+        compute = self._api.service("compute", project_id)
         wish, seen = compute_quota(self._settings), compute.get(f"/os-quota-sets/{project_id}")
         if not wish.items() <= seen["quota_set"].items():
             compute.put(f"/os-quota-sets/{project_id}", {"quota_set": wish})
+
+    def _ensure_network_quota(self, project_id: str) -> None:
+        network = self._network(project_id)
         wish, seen = network_quota(self._settings), network.get(f"/quotas/{project_id}")
         if not wish.items() <= seen["quota"].items():
             network.put(f"/quotas/{project_id}", {"quota": wish})

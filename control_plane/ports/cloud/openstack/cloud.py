@@ -20,6 +20,7 @@ from control_plane.ports.cloud.openstack.guests import PROGRAM, Door, Guests, fe
 from control_plane.ports.cloud.openstack.sdk import Api
 from control_plane.ports.cloud.openstack.servers import (
     DATA,
+    HOST_KEY,
     STOPPED,
     Machine,
     Servers,
@@ -280,7 +281,7 @@ class OpenStackCloud(ThroughReceiver):
         """Say why a machine does not serve, as far as can be seen; nothing: it does."""
         if machine.status != "ACTIVE":
             return (machine.status.lower(),)
-        if machine.metadata.get("edubba_host_key") is None and not self._pin(machine):
+        if machine.metadata.get(HOST_KEY) is None and not self._servers.pin_host_key(machine):
             return ("booting",)
         door = machine.door
         if door is None:
@@ -294,9 +295,6 @@ class OpenStackCloud(ThroughReceiver):
             self._doors[machine.server_id] = door
             self._silent_since.pop(machine.server_id, None)
         return () if state.get("up") is True else ("process_down",)
-
-    def _pin(self, machine: Machine) -> bool:
-        return self._servers.pin_host_key(machine)
 
     def _reboot_where_silent(self, machine: Machine) -> None:
         """Start a machine anew that runs, as the cloud says, and has not answered for long."""

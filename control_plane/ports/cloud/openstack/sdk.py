@@ -6,6 +6,7 @@ are kept for as long as the process lives, and with them tokens and the endpoint
 
 import threading
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -55,10 +56,6 @@ class Service:
         """Set something. Raises Missing, Conflict."""
         return self._call("PUT", path, json=document)
 
-    def patch(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Change something. Raises Missing, Conflict."""
-        return self._call("PATCH", path, json=document)
-
     def delete(self, path: str) -> None:
         """Remove something; nothing happens if it is gone. Raises Conflict."""
         try:
@@ -88,7 +85,7 @@ class Service:
             CLOUD_CALLS.labels(self._region, self._name, "none").inc()
             raise _told(error, self._name) from error
         CLOUD_CALLS.labels(self._region, self._name, str(answer.status_code)).inc()
-        if answer.status_code >= 400:  # noqa: PLR2004  # HTTP's classes of answers
+        if answer.status_code >= HTTPStatus.BAD_REQUEST:
             self._fail(answer, f"{method} {path}")
         return answer.json() if answer.content else {}
 
@@ -96,19 +93,19 @@ class Service:
         """Raise what the answer means."""
         status, why = answer.status_code, _reason(answer)
         facts = {"service": self._name, "why": why}
-        if status == 404:  # noqa: PLR2004
+        if status == HTTPStatus.NOT_FOUND:
             raise Missing("cloud_changed", call=call, **facts)
-        if status == 401:  # noqa: PLR2004  # the SDK has already tried a fresh token
+        if status == HTTPStatus.UNAUTHORIZED:  # the SDK has already tried a fresh token
             raise Refused("cloud_login_refused", **facts)
         if "quota" in why.lower() and status in {403, 409, 413}:
             raise Refused("cloud_quota_exceeded", **facts)
         if "No more IP addresses" in why:
             raise Refused("cloud_addresses_exhausted", **facts)
-        if status == 403:  # noqa: PLR2004
+        if status == HTTPStatus.FORBIDDEN:
             raise Refused("cloud_right_missing", call=call, **facts)
-        if status == 409:  # noqa: PLR2004
+        if status == HTTPStatus.CONFLICT:
             raise Conflict("cloud_changed", call=call, **facts)
-        if status in _NOT_NOW or status >= 500:  # noqa: PLR2004
+        if status in _NOT_NOW or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             wait = answer.headers.get("Retry-After", "")
             raise Unavailable("cloud_busy", status=status, retry_after=wait[:20], **facts)
         raise Refused("cloud_refused", **facts)

@@ -94,7 +94,7 @@ class Servers:
 
     def find(self, server_id: str, tenant_id: str | None = None) -> Machine | None:
         """Return a server; one whose tenant is not known is looked for in all of them."""
-        place = tenant_id or self._place(server_id)
+        place = tenant_id or self.place(server_id)
         if place is None:
             return None
         project_id = self._tenants.project(place)
@@ -243,9 +243,6 @@ class Servers:
 
     def place(self, server_id: str) -> str | None:
         """Return the tenant of a server, as far as that is known or can be found."""
-        return self._place(server_id)
-
-    def _place(self, server_id: str) -> str | None:
         with self._lock:
             known = self._places.get(server_id)
         if known is not None:

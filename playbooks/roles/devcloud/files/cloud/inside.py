@@ -19,6 +19,7 @@ import host
 from plan import Plan, Service, Status
 
 BIND, RECURSIVE, PRIVATE = 0x1000, 0x4000, 0x40000  # <sys/mount.h>
+IFF_UP = 1  # <net/if.h>
 STEP_S = 0.2
 STOP_STAGE_S = 12.0  # MariaDB writes its pages, RabbitMQ its queues
 LOG_LINES = 25
@@ -205,11 +206,14 @@ class Cloud:
         self.mend_taps()
 
     def mend_taps(self) -> None:
-        """Have the kernel complete checksums on guests' wires: OVS's userspace datapath doesn't.
+        """See that guests' wires are up, and have the kernel complete checksums on them.
 
-        A container's own end would have to be told inside it; no image has to know that.
+        OVS's userspace datapath doesn't complete them. A container's own end would have to be
+        told inside it; no image has to know that.
         """
         present = {path.name for path in Path("/sys/class/net").glob("tap*")}
+        for name in present & self.taps:
+            raise_link(name)
         for name in present - self.taps:
             command = ["ethtool", "-K", name, "tx", "off"]
             subprocess.run(command, check=False, capture_output=True)  # it may be gone again
@@ -243,6 +247,17 @@ class Cloud:
         current = Status.read(self.plan)
         if current.state != "failed":
             Status("stopped").write(self.plan)
+
+
+def raise_link(name: str) -> None:
+    """Set a wire up that is down for longer than a moment.
+
+    libvirt sets a container's wire up while OVS, which nova told of it before it was there, makes
+    it promiscuous: both read the flags, then write them, so that one may undo what the other did.
+    """
+    with suppress(FileNotFoundError):  # it went
+        if not int(Path(f"/sys/class/net/{name}/flags").read_text(), 16) & IFF_UP:
+            subprocess.run(["ip", "link", "set", name, "up"], check=False, capture_output=True)
 
 
 def mend_guests(known: set[str]) -> set[str]:

@@ -118,7 +118,9 @@ class RollbackIn(In):
         extra="forbid", json_schema_extra={"examples": [{"to": 3, "reason": "Broken links"}]}
     )
 
-    to: int | None = Field(default=None, ge=0, description="Its number; null: the one before")
+    to: int | None = Field(
+        default=None, ge=0, lt=1 << 31, description="Its number; null: the one before"
+    )
     reason: Text = ""
 
 

@@ -53,6 +53,8 @@ def test_a_folder_goes_live_and_only_changes_are_sent_again(world: World, owner:
     assert "a typing error" in shown
     assert "Reason" not in shown
     assert owner.ask("rollback", "website", "--to", "2", "--wait")["status"] == "live"
+    too_large = owner.run("rollback", "website", "--to", str(1 << 64), "--json")
+    assert (too_large.code, too_large.json["error"]["code"]) == (6, "payload_invalid")
 
 
 def test_people_are_told_where_it_is_seen(owner: Terminal) -> None:

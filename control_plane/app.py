@@ -26,6 +26,9 @@ from control_plane.kit.log import configure
 from control_plane.migrations.run import is_at_head
 from control_plane.operations.api import events, health, ledger, lives
 from control_plane.ports.blobs.files import FileBlobs
+from control_plane.ports.identity_source.cached import CachedIdentitySource
+from control_plane.ports.identity_source.keystone import KeystoneSource, read_credential
+from control_plane.ports.identity_source.port import IdentitySource
 from control_plane.releases import api as releases
 from control_plane.settings import Settings
 from control_plane.tenancy import api as tenancy
@@ -84,6 +87,7 @@ def new_desk(settings: Settings, db: Database) -> Desk:
         db=db,
         bell=_new_bell(settings),
         blobs=FileBlobs(settings.blobs_dir),
+        identity_source=_new_identity_source(settings),
         zone=settings.zone,
         is_loopback_zone=settings.is_loopback_zone,
         retention_days=settings.retention_days,
@@ -105,6 +109,16 @@ def _new_bell(settings: Settings) -> Bell:
         return DatagramBell(settings.bell_socket)
     broker = tasks.new_app(settings.broker_url.get_secret_value())
     return BackgroundBell(tasks.BrokerBell(broker))
+
+
+def _new_identity_source(settings: Settings) -> IdentitySource | None:
+    if not settings.keystone_url:
+        return None
+    file, credential = settings.keystone_clouds_file, None
+    if file is not None:
+        credential = read_credential(file, settings.keystone_entry)
+    source = KeystoneSource(settings.keystone_url, credential, settings.keystone_ca_file)
+    return CachedIdentitySource(source)
 
 
 class Server(uvicorn.Server):

@@ -122,5 +122,5 @@ def as_user(api: Api, person: Person, wish: people.TokenWish | None = None) -> U
     with api.db.begin() as session:
         found = people.find_actor(session, secret)
         assert found is not None
-        people.note_use(session, found[0].token_id)
+        people.note_use(session, found[0])
     return User(api.client, person, found[0], secret)

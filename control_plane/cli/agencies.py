@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from control_plane.cli import projects
 from control_plane.cli.choices import LimitOption
 from control_plane.cli.client import Client, connect
 from control_plane.cli.exits import Code, Stop
@@ -15,6 +16,9 @@ from control_plane.kit.money import HOURS_PER_MONTH, MICROS
 group = typer.Typer(no_args_is_help=True)
 member = typer.Typer(no_args_is_help=True)
 group.add_typer(member, name="member", help="Who acts for an agency: list, add, remove.")
+group.add_typer(
+    projects.group, name="project", help="Projects of Keystone that act for it: list, set, remove."
+)
 SlugArgument = Annotated[str, typer.Argument(metavar="AGENCY", help="Its short name.")]
 EmailArgument = Annotated[str, typer.Argument(metavar="EMAIL", help="The person's address.")]
 RoleOption = Annotated[str, typer.Option("--role", help="owner, developer or viewer.")]

@@ -8,8 +8,10 @@ import typer
 from email_validator import EmailNotValidError, validate_email
 
 from control_plane.cli.account import read_password
+from control_plane.cli.choices import pairs
 from control_plane.cli.exits import Code, Stop
 from control_plane.cli.installation import find_settings, is_others_database, run_as_worker
+from control_plane.cli.projects import DomainOption, ProjectArgument, spell
 from control_plane.cli.terminal import answer, options, rows, say, tr
 from control_plane.kit.db import Database
 from control_plane.kit.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
@@ -74,6 +76,44 @@ def password(email: EmailArgument, password_stdin: PipedOption = False) -> None:
         people.set_password(session, SYSTEM, person.id, stored)
         done = {"id": person.id, "email": person.email}
     answer(done, lambda: say(tr("{email} has a new password.", email=address)))
+
+
+@group.command()
+def keystone(
+    project: ProjectArgument,
+    domain: DomainOption = "",
+    role: Annotated[
+        list[str] | None,
+        typer.Option("--role", help="theirs=ours, such as admin=operator; none: no more."),
+    ] = None,
+) -> None:
+    """Let a project of Keystone act for the data centre: its members are operators or auditors."""
+    if is_others_database():
+        said = [f"--role={one}" for one in role or ()]
+        _as_worker(["keystone", project, f"--domain={domain}", *said], "")
+        return
+    if role and not domain:
+        raise Stop(Code.USAGE, "domain_missing", tr("Say the project's domain with --domain"))
+    from control_plane.identity.actions import keystone as mapping
+    from control_plane.identity.rules import Role, RoleUnfit
+    from control_plane.ledger.rules import SYSTEM
+
+    try:
+        roles = {theirs: Role(ours) for theirs, ours in pairs(role)}
+    except ValueError:
+        raise RoleUnfit(role=", ".join(ours for _, ours in pairs(role))) from None
+    with _database() as db, db.begin() as session:
+        if roles:
+            wish = mapping.Mapping(project, domain, None, roles)
+            mapping.map_project(session, SYSTEM, wish)
+        else:
+            mapping.unmap_project(session, SYSTEM, project, None)
+    told = {"project": project, "roles": spell({name: str(ours) for name, ours in roles.items()})}
+    if roles:
+        message = tr("{project} acts for the data centre now: {roles}.", **told)
+    else:
+        message = tr("{project} doesn't act for the data centre any more.", **told)
+    answer(told, lambda: say(message))
 
 
 @group.command()

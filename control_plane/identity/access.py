@@ -11,21 +11,41 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from control_plane.engine.bell import Bell, ringing
 from control_plane.identity import actions
-from control_plane.identity.rules import Actor, Forbidden, NotAuthenticated, Permission
+from control_plane.identity.actions import keystone
+from control_plane.identity.rules import (
+    Actor,
+    Forbidden,
+    IdentitySourceUnavailable,
+    KeystoneOff,
+    KeystoneTokenRefused,
+    NotAuthenticated,
+    Permission,
+)
 from control_plane.kit.db import Database
+from control_plane.kit.errors import Unavailable
 from control_plane.kit.idempotency import answer_once, wish_of
+from control_plane.kit.log import get_log
 from control_plane.kit.rates import Rates
 from control_plane.ledger import actions as ledger
 from control_plane.ports.blobs.port import Blobs
+from control_plane.ports.identity_source.port import IdentitySource, Verified
 
+log = get_log("identity")
 Answer = TypeVar("Answer", bound=BaseModel)
 _BEARER = HTTPBearer(auto_error=False, description="A token of `/v1/login` or `/v1/tokens`")
+_KEYSTONE = APIKeyHeader(
+    name="X-Auth-Token",
+    scheme_name="Keystone",
+    auto_error=False,
+    description="A token of Keystone for an agency's project; looked at where there is no other",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +55,7 @@ class Desk:
     db: Database
     bell: Bell
     blobs: Blobs
+    identity_source: IdentitySource | None = None  # None: tokens of Keystone are not taken
     zone: str = "edubba.localhost"
     is_loopback_zone: bool = True
     retention_days: int = 30
@@ -105,9 +126,14 @@ class Gate:
         self,
         request: Request,
         bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+        foreign: Annotated[str | None, Depends(_KEYSTONE)],
     ) -> Actor:
-        """Return who acts. Raises: NotAuthenticated, Forbidden."""
-        actor = authenticate(_desk(request), bearer.credentials if bearer else None)
+        """Return who acts. Raises: NotAuthenticated, Forbidden, and what Keystone's tokens may."""
+        desk = _desk(request)
+        if bearer is None and foreign:
+            actor = authenticate_by_keystone(desk, foreign)
+        else:
+            actor = authenticate(desk, bearer.credentials if bearer else None)
         request.state.locale = actor.locale
         if not actor.may_anywhere(self.permission):
             raise Forbidden(permission=self.permission.value)
@@ -142,5 +168,36 @@ def authenticate(desk: Desk, secret: str | None) -> Actor:
     actor, is_use_to_be_noted = found
     if is_use_to_be_noted:
         with desk.writing() as session:
-            actions.note_use(session, actor.token_id)
+            actions.note_use(session, actor)
     return actor
+
+
+def authenticate_by_keystone(desk: Desk, token: str) -> Actor:
+    """Return who acts with a token of Keystone.
+
+    The one question to something foreign inside of a request: bounded in time and number by its
+    adapter, asked before any transaction is open, and cached. Raises: KeystoneOff,
+    KeystoneTokenRefused, IdentitySourceUnavailable, ProjectMissing, ProjectUnmapped,
+    ProjectRolesUnmapped, PersonDisabled.
+    """
+    if desk.identity_source is None:
+        raise KeystoneOff
+    try:
+        verified = desk.identity_source.verify(token)
+    except Unavailable as away:
+        log.warning("identity_source_unavailable", **away.facts)
+        raise IdentitySourceUnavailable(retry_after_s=5) from away
+    if verified is None:
+        raise KeystoneTokenRefused
+    with desk.reading() as session:
+        actor = keystone.find_actor(session, verified)
+    return actor if actor is not None else _meet(desk, verified)
+
+
+def _meet(desk: Desk, verified: Verified) -> Actor:
+    try:
+        with desk.writing() as session:
+            return keystone.meet(session, verified)
+    except IntegrityError:  # their other first request was quicker
+        with desk.reading() as session:
+            return keystone.meet(session, verified)

@@ -10,7 +10,13 @@ from fastapi import APIRouter, Request, Response
 from control_plane.identity import actions, queries
 from control_plane.identity.access import Desk, DeskDep, may, open_to_all
 from control_plane.identity.models import Person
-from control_plane.identity.rules import Actor, LoginRefused, Permission, TooManyLogins
+from control_plane.identity.rules import (
+    Actor,
+    LoginRefused,
+    Permission,
+    TokenForeign,
+    TooManyLogins,
+)
 from control_plane.identity.schemas import LoginIn, LoginOut, PersonOut, TokenIn, TokenOut
 from control_plane.kit import passwords
 from control_plane.kit.envelope import DEFAULT_LIMIT, Cursor, Limit, PageOut, page_out
@@ -44,6 +50,8 @@ async def login(desk: DeskDep, request: Request, body: LoginIn) -> LoginOut:
 @router.post("/logout", status_code=204)
 def logout(desk: DeskDep, actor: Myself) -> None:
     """Put the token that this request carries out of force."""
+    if actor.token_id is None:
+        raise TokenForeign
     with desk.writing() as session:
         actions.revoke_token(session, actor, actor.token_id)
 

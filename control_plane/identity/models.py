@@ -15,7 +15,7 @@ class Person(SQLModel, table=True):
     __tablename__ = "person"
 
     id: str = id_column()
-    email: str = Field(max_length=254, unique=True)  # lower case
+    email: str | None = Field(max_length=254, unique=True)  # lower case; none from Keystone
     name: str = Field(max_length=120)
     locale: str = Field(default="ar", max_length=8)
     password_hash: str | None = Field(default=None, max_length=200)
@@ -75,3 +75,27 @@ class Token(SQLModel, table=True):
     expires_at: datetime = moment()
     last_used_at: datetime | None = moment(nullable=True)
     revoked_at: datetime | None = moment(nullable=True)
+
+
+class KeystoneUser(SQLModel, table=True):
+    """Which person a user of Keystone is here, known by an id that is never given out again."""
+
+    __tablename__ = "keystone_user"
+
+    user_id: str = Field(primary_key=True, max_length=64)
+    domain_id: str = Field(max_length=64)
+    person_id: str = ref("person.id")
+    met_at: datetime = moment()
+
+
+class KeystoneProject(SQLModel, table=True):
+    """Whom a project of Keystone acts for: an agency, or (`agency_id` null) the data centre."""
+
+    __tablename__ = "keystone_project"
+
+    project_id: str = Field(primary_key=True, max_length=64)
+    domain_id: str = Field(max_length=64)
+    agency_id: str | None = ref("agency.id", nullable=True)
+    roles: dict[str, str] = json_column()  # ours by the name of the role there
+    mapped_at: datetime = moment()
+    mapped_by: str = Field(max_length=64)

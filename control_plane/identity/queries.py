@@ -5,7 +5,13 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from control_plane.identity.models import Person, RoleGrant, Token
+from control_plane.identity.models import (
+    KeystoneProject,
+    KeystoneUser,
+    Person,
+    RoleGrant,
+    Token,
+)
 from control_plane.identity.rules import NotFound, Role, TokenKind
 from control_plane.kit.pagination import Page, decode_cursor, page_of
 
@@ -136,3 +142,38 @@ def is_somebody_operator(session: Session) -> bool:
         col(RoleGrant.role) == Role.OPERATOR, col(RoleGrant.revoked_at).is_(None)
     )
     return session.exec(query.limit(1)).first() is not None
+
+
+def find_keystone_project(session: Session, project_id: str) -> KeystoneProject | None:
+    """Return whom a project of Keystone acts for."""
+    return session.get(KeystoneProject, project_id)
+
+
+def lock_keystone_project(session: Session, project_id: str) -> KeystoneProject | None:
+    """Return whom a project of Keystone acts for; it doesn't change until the caller's commit."""
+    return session.get(KeystoneProject, project_id, with_for_update=True)
+
+
+def list_keystone_projects(
+    session: Session, agency_id: str | None, cursor: str | None, limit: int
+) -> Page[KeystoneProject]:
+    """Return the projects that act for an agency, or (None) for the data centre."""
+    agency = col(KeystoneProject.agency_id)
+    query = select(KeystoneProject).where(
+        agency.is_(None) if agency_id is None else agency == agency_id
+    )
+    after = decode_cursor(cursor)
+    if after is not None:
+        query = query.where(col(KeystoneProject.project_id) > after)
+    rows = session.exec(query.order_by(col(KeystoneProject.project_id)).limit(limit + 1)).all()
+    return page_of(rows, limit, lambda row: row.project_id)
+
+
+def find_keystone_person(session: Session, user_id: str) -> Person | None:
+    """Return who a user of Keystone is here."""
+    query = (
+        select(Person)
+        .join(KeystoneUser, col(KeystoneUser.person_id) == col(Person.id))
+        .where(col(KeystoneUser.user_id) == user_id)
+    )
+    return session.exec(query).first()

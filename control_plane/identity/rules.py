@@ -98,12 +98,19 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 }
 
 
+# A token of ours would outlive the one of Keystone that it was made with.
+BY_KEYSTONE = frozenset(Permission) - {Permission.TOKEN_WRITE}
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody acting: a person through a token, with the roles they have at this moment."""
+    """Somebody acting: a person through a token, with the roles they have at this moment.
+
+    `token_id` None: the token is Keystone's, and only the roles that it stands for count.
+    """
 
     person_id: str
-    token_id: str
+    token_id: str | None
     name: str
     locale: str
     centre_roles: frozenset[Role]
@@ -241,3 +248,89 @@ class OperatorExists(Problem):
         "`edubba setup operator EMAIL --name NAME --another` makes one more,"
         " `edubba setup password EMAIL` gives somebody a new password."
     )
+
+
+class KeystoneOff(Problem):
+    """A token of Keystone where none is asked."""
+
+    code: ClassVar[str] = "keystone_off"
+    status: ClassVar[int] = 401
+    title: ClassVar[str] = "Tokens of Keystone are not taken here"
+    mend: ClassVar[str] = "Log in with `edubba login`, or have an operator set EDUBBA_KEYSTONE_URL."
+
+
+class KeystoneTokenRefused(Problem):
+    """Keystone doesn't vouch for the token; why is not said there either."""
+
+    code: ClassVar[str] = "keystone_token_refused"
+    status: ClassVar[int] = 401
+    title: ClassVar[str] = "Keystone doesn't accept this token"
+    mend: ClassVar[str] = (
+        "It expired or was revoked, or its user or project is disabled."
+        " `openstack token issue` gives a new one."
+    )
+
+
+class IdentitySourceUnavailable(Problem):
+    """Nobody can say whose the token is; nobody is let in meanwhile."""
+
+    code: ClassVar[str] = "identity_source_unavailable"
+    status: ClassVar[int] = 503
+    title: ClassVar[str] = "Keystone can't be asked about this token at the moment"
+    mend: ClassVar[str] = "Try again in a few seconds. Tokens of `edubba login` work meanwhile."
+
+
+class ProjectMissing(Problem):
+    """An unscoped token, or one for a domain or the whole system."""
+
+    code: ClassVar[str] = "project_missing"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "The token is for no project"
+    mend: ClassVar[str] = "Get one for your agency's project: set OS_PROJECT_ID and log in again."
+
+
+class ProjectUnmapped(Problem):
+    """A project that stands for nobody here."""
+
+    code: ClassVar[str] = "project_unmapped"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "The project {project} of Keystone belongs to no agency here"
+    mend: ClassVar[str] = (
+        "Ask the data centre: `edubba agency project set AGENCY {project} --domain {domain}`."
+    )
+
+
+class ProjectRolesUnmapped(Problem):
+    """The project is known, but not what its role means here."""
+
+    code: ClassVar[str] = "project_roles_unmapped"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "None of your roles in the project {project} counts here"
+    mend: ClassVar[str] = "You have {has}; here count {counts}. Ask who manages the project."
+
+
+class ProjectTaken(Problem):
+    """A project stands for one agency, or for the data centre."""
+
+    code: ClassVar[str] = "project_taken"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The project {project} belongs to somebody else here"
+    mend: ClassVar[str] = "Have it removed there first; a project belongs to one agency."
+
+
+class PersonDisabled(Problem):
+    """Known to Keystone, but not let in here any more."""
+
+    code: ClassVar[str] = "person_disabled"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "Your account here is disabled"
+    mend: ClassVar[str] = "Ask the data centre why."
+
+
+class TokenForeign(Problem):
+    """What only a token of ours can do, such as logging out."""
+
+    code: ClassVar[str] = "token_foreign"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "This token is Keystone's"
+    mend: ClassVar[str] = "`openstack token revoke` puts it out of force."

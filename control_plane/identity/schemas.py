@@ -34,10 +34,10 @@ class LoginIn(In):
 
 
 class PersonOut(BaseModel):
-    """A person, as others see them."""
+    """A person, as others see them; who comes from Keystone has no address."""
 
     id: str
-    email: str
+    email: str | None
     name: str
     locale: str
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import structlog
 
-# Libraries that tell of each look at the database's version, and twice of each message.
-_CHATTY = ("alembic", "celery.app.trace", "celery.worker.strategy")
+# Libraries that tell of each look at the database's version or at a token, twice of each message.
+_CHATTY = ("alembic", "celery.app.trace", "celery.worker.strategy", "httpx2")
 
 
 def get_log(room: str) -> Any:

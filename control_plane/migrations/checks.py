@@ -1,4 +1,4 @@
-"""Changing the closed list of a text column, on both databases.
+"""Changing what a column may hold, on both databases.
 
 SQLite has no such statement, and making the table anew would take the rows that refer to it along.
 Its manual (lang_altertable, "Making Other Kinds Of Table Schema Changes") gives the way for changes
@@ -20,6 +20,20 @@ def replace_check(table: str, column: str, before: Sequence[str], after: Sequenc
         op.drop_constraint(name, table, type_="check")
         op.create_check_constraint(name, table, new)
         return
+    _rewrite(connection, table, old, new)
+
+
+def let_be_null(table: str, column: str, kind: sa.String) -> None:
+    """Let a text column be without a value."""
+    connection = op.get_bind()
+    if connection.dialect.name != "sqlite":
+        op.alter_column(table, column, existing_type=kind, nullable=True)
+        return
+    as_it_is = f"{column} {kind.compile(connection.dialect)}"
+    _rewrite(connection, table, f"{as_it_is} NOT NULL", as_it_is)
+
+
+def _rewrite(connection: sa.Connection, table: str, old: str, new: str) -> None:
     version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
     connection.exec_driver_sql("PRAGMA writable_schema = ON")
     changed = connection.execute(

@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from control_plane.identity import queries as people
 from control_plane.identity.access import DeskDep, may
+from control_plane.identity.actions import keystone
 from control_plane.identity.rules import Actor, Permission, Role
 from control_plane.kit import passwords
 from control_plane.kit.envelope import (
@@ -31,9 +32,12 @@ from control_plane.tenancy.schemas import (
     AgencyOut,
     BudgetDocument,
     BudgetOut,
+    ForeignId,
     MemberIn,
     MemberOut,
     MeOut,
+    ProjectIn,
+    ProjectOut,
     QuotaDocument,
     RegionOut,
     RegionsOut,
@@ -195,6 +199,38 @@ def remove_member(
     with desk.writing() as session:
         agency = queries.get_agency_for(session, actor, slug, Permission.MEMBER_WRITE)
         actions.remove_member(session, actor.person_id, agency.id, person_id, role)
+
+
+@router.get("/agencies/{slug}/projects")
+def list_projects(
+    desk: DeskDep, actor: Reader, slug: str, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
+) -> PageOut[ProjectOut]:
+    """List the projects of Keystone whose members act for the agency."""
+    with desk.reading() as session:
+        agency = queries.get_agency_for(session, actor, slug, Permission.AGENCY_READ)
+        page = people.list_keystone_projects(session, agency.id, cursor, limit)
+    desk.note_read(actor, "projects.read", agency.id, agency.id)
+    return page_out(page, ProjectOut.of)
+
+
+@router.put("/agencies/{slug}/projects/{project_id}")
+def map_project(
+    desk: DeskDep, actor: Writer, slug: str, project_id: ForeignId, body: ProjectIn
+) -> ProjectOut:
+    """Let the members of a project of Keystone act for the agency, by their roles there."""
+    with desk.writing() as session:
+        agency = queries.get_agency_for(session, actor, slug, Permission.AGENCY_WRITE)
+        roles = {name: Role(role) for name, role in body.roles.items()}
+        wish = keystone.Mapping(project_id, body.domain_id, agency.id, roles)
+        return ProjectOut.of(keystone.map_project(session, actor.person_id, wish))
+
+
+@router.delete("/agencies/{slug}/projects/{project_id}", status_code=204)
+def unmap_project(desk: DeskDep, actor: Writer, slug: str, project_id: ForeignId) -> None:
+    """Let a project of Keystone act for the agency no more."""
+    with desk.writing() as session:
+        agency = queries.get_agency_for(session, actor, slug, Permission.AGENCY_WRITE)
+        keystone.unmap_project(session, actor.person_id, project_id, agency.id)
 
 
 def _detail(session: Session, agency: Agency) -> AgencyDetailOut:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from control_plane.identity.models import Person, RoleGrant
+from control_plane.identity.models import KeystoneProject, Person, RoleGrant
 from control_plane.identity.rules import Actor, Role
 from control_plane.identity.schemas import Email, In, Locale, Name, PersonOut
 from control_plane.kit.idempotency import shown_once
@@ -17,6 +17,8 @@ from control_plane.tenancy.rules import RegionKind, ReservationState, Resource
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
 Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Amount = Annotated[int, Field(ge=0, le=1 << 50)]
+ForeignId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # of Keystone's
+RoleName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 AgencyRole = Literal[Role.OWNER, Role.DEVELOPER, Role.VIEWER]
 
 
@@ -187,6 +189,35 @@ class MemberOut(BaseModel):
         )
 
 
+class ProjectIn(In):
+    """Whom the members of a project of Keystone shall be: our roles by those of Keystone."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"domain_id": "default", "roles": {"member": "developer"}}]
+        },
+    )
+
+    domain_id: ForeignId
+    roles: dict[RoleName, AgencyRole] = Field(min_length=1, max_length=20)
+
+
+class ProjectOut(BaseModel):
+    """A project of Keystone whose members act for an agency."""
+
+    project_id: str
+    domain_id: str
+    roles: dict[str, Role]
+    mapped_at: datetime
+    mapped_by: str
+
+    @classmethod
+    def of(cls, row: KeystoneProject) -> "ProjectOut":
+        """Show a row."""
+        return cls.model_validate(row.model_dump())
+
+
 class RegionOut(BaseModel):
     """A configured cloud."""
 
@@ -218,13 +249,13 @@ class Membership(BaseModel):
 
 
 class MeOut(BaseModel):
-    """Who one is here, and what one may."""
+    """Who one is here, and what one may; `token_id` is null with a token of Keystone."""
 
     id: str
-    email: str
+    email: str | None
     name: str
     locale: str
-    token_id: str
+    token_id: str | None
     centre_roles: list[Role]
     agencies: list[Membership]
     scopes: list[str] | None

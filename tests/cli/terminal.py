@@ -146,7 +146,9 @@ class World:
 
 
 def an_account(world: World, role: Role, agency: Agency | None = None) -> Account:
-    account = Account(a_person(world.api, role, agency).person.email, "correct horse battery")
+    email = a_person(world.api, role, agency).person.email
+    assert email is not None
+    account = Account(email, "correct horse battery")
     with world.db.begin() as session:
         person = find_person_by_email(session, account.email)
         assert person is not None

@@ -1,5 +1,7 @@
 """Agencies get what they may have, and people; each command for people and for programs."""
 
+from uuid import uuid4
+
 import pytest
 
 from control_plane.identity.rules import Role
@@ -104,3 +106,22 @@ def test_blueprints_are_shown_with_sizes_prices_and_inputs(world: World) -> None
     assert listed["title"]["ar"] in arabic
     assert person.ask("blueprint", "show", "static-site")["digest"] == listed["digest"]
     assert person.run("blueprint", "show", "nothing").code == 5
+
+
+def test_a_project_of_keystone_acts_for_an_agency_until_it_is_removed(
+    world: World, operator: Terminal
+) -> None:
+    slug, project = world.agency().slug, uuid4().hex
+    set_it = ["agency", "project", "set", slug, project, "--domain", "default"]
+    roles = ["--role", "admin=owner", "--role", "member=developer"]
+    assert f"{project} acts for {slug} now: admin=owner, member=developer." in operator.tell(
+        *set_it, *roles
+    )
+    [listed] = operator.ask("agency", "project", "list", slug)["items"]
+    assert (listed["project_id"], listed["roles"]["admin"]) == (project, "owner")
+    assert "member=developer" in operator.tell("agency", "project", "list", slug)
+    assert operator.run(*set_it, "--role", "admin=operator").code == 6
+    assert operator.run(*set_it).code == 2
+    removed = operator.tell("agency", "project", "remove", slug, project)
+    assert "doesn't act" in removed
+    assert operator.ask("agency", "project", "list", slug)["items"] == []

@@ -7,7 +7,11 @@ import pytest
 
 from control_plane.cli import installation
 from control_plane.cli.installation import environment_of, find_settings, instance_of
-from control_plane.identity.queries import find_person_by_email, list_grants
+from control_plane.identity.queries import (
+    find_keystone_project,
+    find_person_by_email,
+    list_grants,
+)
 from control_plane.kit.db import Database
 from control_plane.kit.passwords import is_right
 from tests.cli.terminal import Terminal
@@ -154,3 +158,20 @@ def test_the_installers_settings_are_read_as_the_shell_reads_them(
 
 def test_json_of_setup_is_one_document(root: Terminal) -> None:
     assert json.loads(root.run(*NEW, "--json", stdin=PASSWORD).output)["role"] == "operator"
+
+
+def test_a_project_of_keystone_acts_for_the_data_centre_as_root_said(
+    sqlite_db: Database, root: Terminal
+) -> None:
+    command = ["setup", "keystone", "6f0c5b1e"]
+    assert root.run(*command, "--role", "admin=operator").code == 2, "of which domain?"
+    unfit = root.run(*command, "--domain", "default", "--role", "admin=owner", "--json")
+    assert (unfit.code, unfit.json["error"]["code"]) == (6, "role_unfit")
+    told = root.tell(*command, "--domain", "default", "--role", "admin=operator")
+    assert "6f0c5b1e acts for the data centre now: admin=operator." in told
+    with sqlite_db.read() as session:
+        row = find_keystone_project(session, "6f0c5b1e")
+    assert row is not None
+    assert (row.agency_id, row.roles) == (None, {"admin": "operator"})
+    assert "any more" in root.tell(*command)
+    assert root.run(*command).code == 5

@@ -18,12 +18,14 @@ from control_plane.kit import passwords
 from control_plane.kit.db import Database
 from control_plane.kit.log import configure
 from control_plane.ledger.rules import SYSTEM
+from control_plane.ports.identity_source.memory import MemoryIdentitySource
+from control_plane.ports.identity_source.port import Project
 from tests.api import Api, an_agency, an_api
 
 SECRET = "canary-6d1f-correct-horse"
 
 
-def _use_everything(api: Api) -> list[str]:
+def _use_everything(api: Api, source: MemoryIdentitySource) -> list[str]:
     agency = an_agency(api.db)
     with api.db.begin() as session:
         new = actions.NewPerson("noor@example.iq", "Noor", "en", passwords.hash_password(SECRET))
@@ -36,7 +38,10 @@ def _use_everything(api: Api) -> list[str]:
     api.client.get(f"/v1/me?leaked={SECRET}", headers=headers)
     api.client.post("/v1/login", json={"email": SECRET, "password": {"nested": SECRET}})
     api.client.post(f"/v1/nowhere/{SECRET}", content=SECRET.encode())
-    return [SECRET, token, str(made["secret"])]
+    foreign = source.issue("u1", Project("p1", "default"), "member")
+    for source.is_away in (False, True):
+        api.client.get("/v1/me", headers={"X-Auth-Token": foreign})
+    return [SECRET, token, str(made["secret"]), foreign]
 
 
 def _crash(api: Api) -> None:
@@ -57,8 +62,9 @@ def main(database: str, secrets: str) -> None:
     for client in ("httpx2", "httpcore2"):  # the test's own client tells where it goes
         logging.getLogger(client).setLevel("WARNING")  # noqa: TID251
     db = Database(f"sqlite:///{database}")
-    with an_api(db) as api:
-        Path(secrets).write_text("\n".join(_use_everything(api)))
+    source = MemoryIdentitySource()
+    with an_api(db, identity_source=source) as api:
+        Path(secrets).write_text("\n".join(_use_everything(api, source)))
         _crash(api)
     db.close()
 

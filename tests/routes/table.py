@@ -95,6 +95,13 @@ TABLE: dict[str, Access] = {
         body=lambda _place: {"email": f"{new_id('psn')}@example.iq", "role": "viewer"},
     ),
     "DELETE /v1/agencies/{slug}/members/{person_id}/{role}": Access("owner operator", "operator"),
+    "GET /v1/agencies/{slug}/projects": Access(EVERYBODY, CENTRE),
+    "PUT /v1/agencies/{slug}/projects/{project_id}": Access(
+        "operator",
+        "operator",
+        body=lambda _place: {"domain_id": "default", "roles": {"admin": "owner"}},
+    ),
+    "DELETE /v1/agencies/{slug}/projects/{project_id}": Access("operator", "operator"),
     # blueprints
     "GET /v1/blueprints": Access(EVERYBODY),
     "GET /v1/blueprints/{name}": Access(EVERYBODY),

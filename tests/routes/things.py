@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from control_plane.engine.lives import find_life, pause_engine
 from control_plane.hosting.models import Attachment, Hosting, Plan, Request
 from control_plane.hosting.rules import LIFE, HostingStatus, RequestStatus
 from control_plane.hostnames import actions as hostnames
-from control_plane.identity.actions import TokenWish
+from control_plane.identity.actions import TokenWish, keystone
 from control_plane.identity.rules import Role
 from control_plane.kit import clock
 from control_plane.kit.ids import new_id
@@ -40,7 +41,15 @@ def a_token(place: Place) -> str:
     if place.user is None:
         return new_id("tok")
     wish = TokenWish("to be revoked", timedelta(days=1))
-    return as_user(place.api, place.user.person, wish).actor.token_id
+    return str(as_user(place.api, place.user.person, wish).actor.token_id)
+
+
+def a_project(place: Place) -> str:
+    """Let a project of Keystone act for the agency."""
+    wish = keystone.Mapping(uuid4().hex, "default", place.agency.id, {"member": Role.VIEWER})
+    with place.api.db.begin() as session:
+        keystone.map_project(session, SYSTEM, wish)
+    return wish.project_id
 
 
 def a_member(place: Place) -> str:
@@ -213,6 +222,7 @@ FILLERS: dict[str, Callable[[Place], str]] = {
     "run_id": a_run,
     "attachment_id": an_attachment,
     "person_id": a_member,
+    "project_id": a_project,
     "role": lambda _place: "viewer",
     "life_id": a_life,
     "hosting_id": lambda place: a_hosting_row(place.api.db, place.agency).id,

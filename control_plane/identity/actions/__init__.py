@@ -26,6 +26,7 @@ from control_plane.identity.rules import (
     Role,
     RoleUnfit,
     ScopeTooWide,
+    TokenForeign,
     TokenKind,
     TokenTooLong,
 )
@@ -40,9 +41,12 @@ USE_NOTED_EVERY = timedelta(hours=1)  # a token's last use is a hint, not a reco
 
 @dataclass(frozen=True, slots=True)
 class NewPerson:
-    """Somebody to be known from now on; `password_hash` None: can't log in yet."""
+    """Somebody to be known from now on; `password_hash` None: can't log in yet.
 
-    email: str
+    `email` None: Keystone tells of people, not of their addresses.
+    """
+
+    email: str | None
     name: str
     locale: str = "ar"
     password_hash: str | None = None
@@ -60,16 +64,17 @@ class TokenWish:
 
 def create_person(session: Session, actor_id: str, new: NewPerson) -> Person:
     """Make a person known. Raises: EmailTaken."""
-    if queries.find_person_by_email(session, new.email) is not None:
+    email = new.email.lower() if new.email is not None else None
+    if email is not None and queries.find_person_by_email(session, email) is not None:
         raise EmailTaken(email=new.email)
     now = clock.now()
     person = Person(
         id=new_id("psn"),
-        email=new.email.lower(),
+        email=email,
         name=new.name,
         locale=new.locale,
         password_hash=new.password_hash,
-        email_verified_at=now,  # whoever adds a person vouches for the address
+        email_verified_at=now if email else None,  # whoever adds a person vouches for the address
         created_at=now,
     )
     session.add(person)
@@ -161,8 +166,11 @@ def start_session(session: Session, person: Person, *, name: str = "login") -> t
 def create_token(session: Session, actor: Actor, wish: TokenWish) -> tuple[Token, str]:
     """Make a token for a pipeline, no wider and no longer than its maker; return it and its secret.
 
-    Raises: ScopeTooWide, TokenTooLong, Forbidden for an agency that the actor isn't in.
+    Raises: ScopeTooWide, TokenTooLong, TokenForeign, Forbidden for an agency that the actor isn't
+    in.
     """
+    if actor.token_id is None:
+        raise TokenForeign
     own = session.get_one(Token, actor.token_id)
     if own.agency_id is not None and wish.agency_id != own.agency_id:
         raise Forbidden(permission=Permission.TOKEN_WRITE.value)
@@ -222,7 +230,7 @@ def ensure_example_person(
     """
     if not is_loopback_zone:
         raise ExampleRefused(reason="zone_is_public")
-    person = queries.find_person_by_email(session, new.email)
+    person = queries.find_person_by_email(session, new.email) if new.email else None
     if person is None:
         person = create_person(session, SYSTEM, new)
     elif new.password_hash is not None:
@@ -246,9 +254,9 @@ def find_actor(session: Session, secret: str) -> tuple[Actor, bool] | None:
     return actor, is_stale
 
 
-def note_use(session: Session, token_id: str) -> None:
-    """Remember roughly when a token was last used."""
-    token = session.get_one(Token, token_id)
+def note_use(session: Session, actor: Actor) -> None:
+    """Remember roughly when a token of ours was last used."""
+    token = session.get_one(Token, actor.token_id)
     token.last_used_at = clock.now()
     session.add(token)
 

@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     cloud: Literal["local", "memory", "openstack"] = "local"
     clouds_file: Path = Path("/etc/edubba/clouds.yaml")  # where OpenStack's regions are named
     cloud_entry: str = Field(default="edubba", max_length=64)  # the entry of this region
+    regions_file: Path = Path()  # names several; none: what begins with `cloud_` is the region
     cloud_external_network: str = Field(default="public", max_length=255)
     cloud_role: str = Field(default="edubba", max_length=255)  # ours in each tenant's project
     cloud_edge: IPv4Network = IPv4Network("203.0.113.0/24")  # from where the edge reaches servers
@@ -40,7 +41,7 @@ class Settings(BaseSettings):
     bind_port: int = Field(default=8600, ge=1, le=65_535)
     worker_metrics_port: int = Field(default=8601, ge=0, le=65_535)  # loopback only; 0: none
     edge_metrics_port: int = Field(default=8605, ge=1, le=65_535)  # haproxy's own, loopback only
-    worker_threads: int = Field(default=8, ge=1, le=64)
+    worker_threads: int = Field(default=8, ge=1, le=64)  # steps at once in each region
     edge_host: str = "127.0.0.1"  # where the worker looks at the edge as a visitor would
     edge_https_port: int = Field(default=443, ge=1, le=65_535)
     retention_days: int = Field(default=30, ge=0)  # from ended to purged

@@ -10,8 +10,10 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from ipaddress import IPv4Address
 
 from celery import Celery
 from prometheus_client import start_http_server
@@ -20,8 +22,9 @@ from control_plane.blueprints import actions as blueprints_actions
 from control_plane.engine import tasks
 from control_plane.engine.bell import hear, heard_life
 from control_plane.engine.engine import Engine
+from control_plane.engine.lanes import Lanes
 from control_plane.engine.registry import Registry
-from control_plane.engine.sweep import alert_overdue_lives, find_due_lives, wake_resting_lives
+from control_plane.engine.sweep import alert_overdue_lives, wake_resting_lives
 from control_plane.hosting import actions as hosting_actions
 from control_plane.hosting import steps as hosting
 from control_plane.kit import metrics
@@ -36,8 +39,10 @@ from control_plane.ports.automation.memory import MemoryAutomation, succeed
 from control_plane.ports.automation.port import Automation
 from control_plane.ports.blobs.files import FileBlobs
 from control_plane.ports.bundle import Ports
+from control_plane.ports.cloud.lazy import LazyClouds
 from control_plane.ports.cloud.local import LocalCloud
 from control_plane.ports.cloud.memory import MemoryCloud
+from control_plane.ports.cloud.memory_world import Served
 from control_plane.ports.cloud.openstack.wishes import RegionSettings
 from control_plane.ports.cloud.port import Cloud
 from control_plane.ports.edge.haproxy import HaproxyEdge
@@ -45,6 +50,7 @@ from control_plane.ports.edge.memory import MemoryEdge
 from control_plane.ports.edge.port import Edge
 from control_plane.ports.edge.visitor import Visitor
 from control_plane.ports.keyring.files import FileKeyring
+from control_plane.regions import MemoryRegion, OpenStackRegion, Region, read_regions
 from control_plane.releases import actions as releases_actions
 from control_plane.releases import steps as releases
 from control_plane.settings import Settings
@@ -55,6 +61,8 @@ from control_plane.tenancy.rules import RegionKind
 log = get_log("worker")
 SWEEP_EVERY_S = 1.0
 EAR_TIMEOUT_S = 0.5  # how soon the ear sees that the process is to stop
+PLATFORM_THREADS = 2  # for the lives that belong to no region, however slow those are
+_APART = 2**18  # addresses between regions in memory: a /30 for each server of one
 GRACE_S = 20.0  # for the steps that run; what takes longer is found again by its lease
 
 FLOWS = (
@@ -75,12 +83,14 @@ class Worker:
         self._registry = Registry(FLOWS)
         self._app: Celery = tasks.new_app(settings.broker_url.get_secret_value())
         self._bell = tasks.BrokerBell(self._app)
-        self._engine = Engine(db, ports, self._registry, _holder(settings), self._bell)
+        self._threads = threads_of(settings, len(ports.clouds))
+        lanes = Lanes(settings.worker_threads)
+        self._engine = Engine(db, ports, self._registry, _holder(settings), self._bell, lanes)
         self._stopped = threading.Event()
 
     def run(self) -> None:
         """Carry lives until stopped; return when the running steps are over, or GRACE_S later."""
-        consumer = tasks.Consumer(self._app, self._engine, self._settings.worker_threads)
+        consumer = tasks.Consumer(self._app, self._engine, self._threads)
         threads = [
             threading.Thread(target=run, name=name, daemon=True)
             for name, run in (
@@ -92,7 +102,7 @@ class Worker:
         consumer.start()
         for thread in threads:
             thread.start()
-        log.info("worker_started", threads=self._settings.worker_threads)
+        log.info("worker_started", threads=self._threads)
         self._stopped.wait()
         log.info("worker_stopped", in_time=consumer.stop(GRACE_S))
 
@@ -111,7 +121,7 @@ class Worker:
             try:
                 self._engine.release_lost_leases()
                 alert_overdue_lives(self._db)
-                self._bell.ring(find_due_lives(self._db, self._registry))
+                self._bell.ring(self._engine.find_due())
                 self._settings.heartbeat_file.touch(mode=0o640)
             except Unavailable as error:
                 log.warning("sweep_postponed", code=error.code)
@@ -136,28 +146,36 @@ class Worker:
                 return
 
 
+def threads_of(settings: Settings, regions: int) -> int:
+    """Return how many steps run at once: so many a region, that none waits for another's."""
+    return settings.worker_threads * regions + PLATFORM_THREADS
+
+
 def _holder(settings: Settings) -> str:
     # The same after a restart, so that a new process frees what its predecessor held.
     return f"{socket.gethostname()}/{settings.instance}"[:64]
 
 
-def new_ports(settings: Settings, regions: Iterable[str]) -> Ports:
-    """Return the adapters of an installation, one cloud for each of its regions (by id)."""
-    cloud: Cloud
+def new_ports(settings: Settings, regions: Mapping[str, Region]) -> Ports:
+    """Return the adapters of an installation, one cloud for each of its regions (by id).
+
+    A cloud is made when it is first needed; its settings may be wrong until then.
+    """
+    clouds: Mapping[str, Cloud]
     edge: Edge
     automation: Automation
-    if settings.cloud == "memory":
-        memory = MemoryCloud()
-        cloud = memory
-        edge = MemoryEdge(lambda address, _port, path: memory.serve(address, path))
+    if any(isinstance(region, MemoryRegion) for region in regions.values()):
+        worlds = {one: MemoryCloud(beyond=n * _APART) for n, one in enumerate(regions)}
+        clouds = worlds
+        edge = MemoryEdge(partial(_serve, tuple(worlds.values())))
         automation = MemoryAutomation(dict.fromkeys(installed_plays(), succeed))
     else:
-        cloud = _new_cloud(settings)
+        clouds = LazyClouds({one: partial(_new_cloud, settings, regions[one]) for one in regions})
         visitor = Visitor(settings.edge_host, settings.edge_https_port, settings.ca_file)
         edge = HaproxyEdge(settings.edge_dir, settings.edge_socket, visitor)
         automation = AnsibleAutomation(settings.runner_socket)
     return Ports(
-        clouds=dict.fromkeys(regions, cloud),
+        clouds=clouds,
         edge=edge,
         blobs=FileBlobs(settings.blobs_dir),
         keyring=FileKeyring(settings.keys_dir, settings.zone),
@@ -165,34 +183,46 @@ def new_ports(settings: Settings, regions: Iterable[str]) -> Ports:
     )
 
 
-def _new_cloud(settings: Settings) -> Cloud:
-    if settings.cloud == "local":
+def _serve(clouds: Sequence[MemoryCloud], address: IPv4Address, _port: int, path: str) -> Served:
+    """Answer as the server does that has this address in one of the regions."""
+    for cloud in clouds:
+        with suppress(Unavailable):
+            return cloud.serve(address, path)
+    raise Unavailable("server_unreachable", address=str(address))
+
+
+def _new_cloud(settings: Settings, region: Region) -> Cloud:
+    if not isinstance(region, OpenStackRegion):
         return LocalCloud(settings.locald_socket)
     # The SDK takes 50 MB, which only a worker of an OpenStack region has to spare.
     from control_plane.ports.cloud.openstack.cloud import new_cloud  # noqa: PLC0415
 
-    region = RegionSettings(
+    wishes = RegionSettings(
         installation=settings.instance,
         epoch=1,
-        external_network=settings.cloud_external_network,
-        edge=(settings.cloud_edge,),
-        configurator=(settings.cloud_configurator,),
-        role=settings.cloud_role,
-        with_config_drive=settings.cloud_config_drive,
+        external_network=region.external_network,
+        edge=tuple(region.edge),
+        configurator=tuple(region.configurator),
+        role=region.role,
+        with_config_drive=region.config_drive,
     )
-    folder = settings.keys_dir / "openstack"
-    return new_cloud(settings.clouds_file, settings.cloud_entry, region, folder)
+    folder = settings.keys_dir / "openstack"  # one authority: a certificate names its server
+    return new_cloud(settings.clouds_file, region.cloud, wishes, folder)
 
 
-def ensure_platform(settings: Settings, db: Database) -> str:
-    """See that the platform's own lives exist; return the id of the region. Idempotent."""
+def ensure_platform(settings: Settings, db: Database) -> Mapping[str, Region]:
+    """See that the platform's own lives exist; return the regions by id. Idempotent."""
+    named = read_regions(settings)
     with db.begin() as session:
-        region = tenancy_actions.ensure_region(session, settings.region, RegionKind(settings.cloud))
+        regions = {
+            tenancy_actions.ensure_region(session, name, RegionKind(region.kind)).id: region
+            for name, region in named.items()
+        }
         blueprints_actions.register_installed(session)
         hosting.ensure_edge_life(session)
         releases_actions.ensure_gc_life(session)
         ledger_actions.ensure_log(session, f"{settings.zone}/ledger")
-        return region.id
+        return regions
 
 
 def _publish_recipient(db: Database, ports: Ports) -> None:
@@ -214,9 +244,9 @@ def main() -> None:
     """Run until SIGTERM or SIGINT."""
     settings = Settings()
     configure(json_lines=settings.json_logs, level=settings.log_level)
-    db = Database(settings.database_url.get_secret_value(), pool_size=settings.worker_threads + 4)
-    region_id = ensure_platform(settings, db)
-    ports = new_ports(settings, [region_id])
+    threads = threads_of(settings, len(read_regions(settings)))
+    db = Database(settings.database_url.get_secret_value(), pool_size=threads + 4)
+    ports = new_ports(settings, ensure_platform(settings, db))
     _publish_authority(settings, ports)
     _publish_recipient(db, ports)
     worker = Worker(settings, db, ports)

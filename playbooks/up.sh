@@ -17,6 +17,7 @@ describe_cloud() {
         "$EDUBBA_CLOUDS_FILE" "$EDUBBA_CLOUD_ENTRY" "$EDUBBA_CLOUD_ROLE"
     printf ', "platform_cloud_external_network": "%s", "platform_cloud_addresses": "%s", "platform_cloud_edge": "%s", "platform_cloud_configurator": "%s"' \
         "$EDUBBA_CLOUD_EXTERNAL_NETWORK" "$EDUBBA_CLOUD_ADDRESSES" "$EDUBBA_CLOUD_EDGE" "$EDUBBA_CLOUD_CONFIGURATOR"
+    printf ', "platform_regions_file": "%s"' "${EDUBBA_REGIONS_FILE:-}"
 }
 
 CLOUD=${CLOUD:-local}

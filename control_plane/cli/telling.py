@@ -68,6 +68,7 @@ EVENTS = {  # by what happened, or what a step waits for
     "receiver_timed_out": "The delivery took too long and is tried again",
     "recipient_unknown": "Waiting until the worker has published its key",
     "region_not_configured": "Waiting for the region to be configured",
+    "region_settings_wrong": "Waiting until the settings of the region are mended",
     "release_preparing": "The release is being prepared on its server",
     "release_unsettled": "The server still finishes what went live",
     "retried": "An operator lets it try again",

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, assert_never
@@ -10,10 +10,12 @@ from typing import Any, TypeVar, assert_never
 from sqlmodel import Session, col, select, update
 
 from control_plane.engine.bell import Bell, SilentBell, ringing
+from control_plane.engine.lanes import Lanes
 from control_plane.engine.lives import add_event, is_claimable
 from control_plane.engine.models import Life, LifeState
 from control_plane.engine.outcome import Again, Done, Failed, Go, Outcome
 from control_plane.engine.registry import Claim, Flow, Registry
+from control_plane.engine.sweep import BATCH, find_due_lives
 from control_plane.kit import metrics
 from control_plane.kit.db import Database, database_now
 from control_plane.kit.errors import Problem, Refused, Unavailable
@@ -27,6 +29,8 @@ log = get_log("engine")
 LEASE = timedelta(seconds=90)  # longer than the longest step: deliveries are cut to 30 s pieces
 MAX_STEPS_PER_CALL = 25  # then the sweep takes over, so that one life can't hold a thread
 MAX_CRASHES = 6  # a step that raised what nobody foresaw so often in a row stops its life
+MANY = 1_000_000  # places in a lane: no bound
+MAX_KNOWN = 100_000  # lives whose lane is remembered
 CRASHED = "step_crashed"
 FIRST_BACK_OFF = timedelta(milliseconds=250)
 LONGEST_BACK_OFF = timedelta(seconds=60)
@@ -72,22 +76,58 @@ class Engine:
     """Runs steps; safe to use from several threads and several processes at once.
 
     `holder` names this process in the leases it takes; `bell` is rung for the lives that outcomes
-    wake.
+    wake. `lanes` bounds how many steps may run that depend on the same thing outside.
     """
 
     def __init__(
-        self, db: Database, ports: Ports, registry: Registry, holder: str, bell: Bell | None = None
+        self,
+        db: Database,
+        ports: Ports,
+        registry: Registry,
+        holder: str,
+        bell: Bell | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
         self._db, self._ports, self._registry, self._holder = db, ports, registry, holder
         self._bell: Bell = bell or SilentBell()
+        self._lanes = lanes or Lanes(MANY)
+        self._lane_by_life: dict[str, str | None] = {}
         self._running: dict[object, str] = {}  # by call: two messages may name one life
         self._has_lost = False
 
     def advance(self, life_id: str) -> int:
         """Run the life's steps while it is due at once; return how many ran.
 
-        Without a database nothing runs, nothing is lost and nothing is raised.
+        Without a database nothing runs, nothing is lost and nothing is raised. Where its lane is
+        full, the life is rung for when there is a place.
         """
+        try:
+            lane = self._lane_of(life_id)
+        except Unavailable as error:
+            log.warning("database_away", life=life_id, code=error.code)
+            return 0
+        if lane is None:
+            return self._advance(life_id)
+        if not self._lanes.enter(lane, life_id):
+            return 0
+        try:
+            return self._advance(life_id)
+        finally:
+            following = self._lanes.leave(lane)
+            if following is not None:
+                self._bell.ring([following])
+
+    def find_due(self) -> Sequence[str]:
+        """Return the lives to ring for that nobody rang for, longest due first.
+
+        Without those that wait for their lane: they must not crowd out others, and are rung for
+        by who leaves it. Raises: Unavailable.
+        """
+        waiting = self._lanes.list_waiting()
+        due = find_due_lives(self._db, self._registry, BATCH + len(waiting))
+        return [life_id for life_id in due if life_id not in waiting]
+
+    def _advance(self, life_id: str) -> int:
         for done in range(MAX_STEPS_PER_CALL):
             try:
                 if not self.run_step(life_id):
@@ -97,6 +137,20 @@ class Engine:
                 log.warning("database_away", life=life_id, code=error.code)
                 return done
         return MAX_STEPS_PER_CALL
+
+    def _lane_of(self, life_id: str) -> str | None:
+        if life_id not in self._lane_by_life:
+            if len(self._lane_by_life) >= MAX_KNOWN:
+                self._lane_by_life.clear()
+            with self._db.read() as session:
+                life = session.get(Life, life_id)
+                if life is None:
+                    return None
+                flow = self._registry.find(life.kind, life.flow_version)
+                if flow is None:
+                    return None
+                self._lane_by_life[life_id] = flow.lane(session, life.subject_id)
+        return self._lane_by_life.get(life_id)
 
     def run_step(self, life_id: str) -> bool:
         """Claim the life and run one step. False if it was not ours to run.

@@ -56,6 +56,12 @@ class Ctx(Protocol):
 
 
 StepFunction = Callable[[Ctx], Outcome]
+Lane = Callable[[Session, str], str | None]
+
+
+def no_lane(_session: Session, _subject_id: str) -> str | None:
+    """Return the lane of what depends on nothing that others don't depend on, too: none."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +76,15 @@ class Step:
 class Flow:
     """The steps of one kind of life: how it is born, and where it goes when asked to end.
 
-    `on_stopped` writes into rows that a life has stopped (in the same transaction).
+    `on_stopped` writes into rows that a life has stopped (in the same transaction). `lane` names
+    what outside a subject depends on; it never changes for a subject.
     """
 
     birth: Birth
     ending: str
     steps: Mapping[str, Step]
     on_stopped: Callable[[Session, Claim, str, Mapping[str, object]], None] | None = None
+    lane: Lane = no_lane
 
     def __post_init__(self) -> None:
         missing = {self.birth.start, self.ending} - set(self.steps)

@@ -189,8 +189,17 @@ def _nearest(lines: Mapping[Path, int], path: Path) -> int:
     return lines.get(path, 1)
 
 
+def _path_of(location: Iterable[str | int], lines: Mapping[Path, int]) -> Path:
+    """Return where the validator is in the document: it names kinds of a union on the way, too."""
+    path: Path = ()
+    parts = tuple(location)
+    for part in parts:
+        path = (*path, part) if (*path, part) in lines else path
+    return path if path[-1:] == parts[-1:] else (*path, *parts[-1:])
+
+
 def _mistake(found: Any, lines: Mapping[Path, int]) -> Mistake:
-    path: Path = tuple(found["loc"])
+    path = _path_of(found["loc"], lines)
     context = {name: value for name, value in found.get("ctx", {}).items() if name != "error"}
     message = _REASONS.get(found["type"], "{field}: {why}")
     spelled = ".".join(str(part) for part in path) or "the document"

@@ -60,9 +60,15 @@ def stop(_ctx: Ctx) -> Outcome:
     return Done()
 
 
+def _lane_of_tenant(session: Session, tenant_id: str) -> str | None:
+    tenant = session.get(Tenant, tenant_id)
+    return tenant.region_id if tenant is not None else None
+
+
 TENANT_FLOW = Flow(
     birth=TENANT_LIFE,
     ending="wind_down",
+    lane=_lane_of_tenant,
     steps={
         "build": Step(build, TENANT_LIFE.deadline),
         "watch": Step(watch),
@@ -73,6 +79,7 @@ TENANT_FLOW = Flow(
 REGION_FLOW = Flow(
     birth=REGION_LIFE,
     ending="stop",
+    lane=lambda _session, region_id: region_id,
     steps={"observe": Step(observe, REGION_LIFE.deadline), "stop": Step(stop)},
 )
 

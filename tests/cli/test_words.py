@@ -25,7 +25,7 @@ from control_plane.releases.rules import DeploymentStatus
 
 MODULES = sorted(Path(control_plane.cli.__file__).parent.glob("*.py"))
 BY_ROOT = {"tour.py"}  # a part of `make up`, which speaks English
-_WAITS = re.compile(r"\b(?:Again|Unavailable)\(\s*\"([a-z_]+)\"")
+_WAITS = re.compile(r"\b(?:Again|Unavailable|Away)\(\s*\"([a-z_]+)\"")
 NAMED = {"titles", "message", "sentences"}  # what is put into words a line later
 
 

@@ -47,12 +47,15 @@ def test_haproxy_finds_nothing_to_warn_about(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
+OTHERS = (IPv4Network("10.9.0.0/16"), IPv4Network("10.11.0.0/16"))
+
+
 def test_the_configuration_follows_what_it_is_told(tmp_path: Path) -> None:
     usual = new_configuration(EdgeConfiguration(tmp_path, tmp_path))
-    own = EdgeConfiguration(tmp_path, tmp_path, 8443, IPv4Network("10.9.0.0/16"))
+    own = EdgeConfiguration(tmp_path, tmp_path, 8443, OTHERS)
     assert "%[var(txn.host)]%[pathq] code 308" in usual
     assert "%[var(txn.host)]:8443%[pathq] code 308" in new_configuration(own)
-    assert "-m ip 10.9.0.0/16" in new_configuration(own)
+    assert "-m ip 10.9.0.0/16 10.11.0.0/16 }" in new_configuration(own)
 
 
 @pytest.mark.parametrize("path", ["/a b", "relative", '/a"b', "/a\nglobal", "/a{b", "/a%b"])

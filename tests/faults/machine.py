@@ -15,11 +15,13 @@ from control_plane.kit.ids import new_id
 from control_plane.locald.names import Names
 from control_plane.ports.bundle import Ports
 from control_plane.ports.cloud.port import Fence
+from control_plane.regions import LocalRegion
 from control_plane.settings import Settings
 from control_plane.worker import _publish_authority, new_ports
 from tests.stories.installation import Installation
 from tests.waiting import wait_until
 
+_HERE = LocalRegion(kind="local")
 LOOKS_EVERY_S = 0.02
 
 
@@ -30,7 +32,7 @@ class MachineWorld:
     settings: Settings
 
     def __post_init__(self) -> None:
-        ports = new_ports(self.settings, ["here"])
+        ports = new_ports(self.settings, {"here": _HERE})
         _publish_authority(self.settings, ports)
         self.cloud, self.edge = ports.cloud("here"), ports.edge
         self.blobs, self.keyring, self.automation = ports.blobs, ports.keyring, ports.automation
@@ -40,7 +42,7 @@ class MachineWorld:
         return self.settings.zone
 
     def ports(self, region_id: str) -> Ports:
-        return new_ports(self.settings, [region_id])
+        return new_ports(self.settings, {region_id: _HERE})
 
     def offer_newer_image(self) -> None:
         """Do nothing: making one takes long, and what comes of it is seen in memory."""

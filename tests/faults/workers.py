@@ -21,7 +21,7 @@ from tests.faults.world import ZONE
 
 
 @contextmanager
-def a_worker(db: Database, ports: Ports) -> Iterator[Worker]:
+def a_worker(db: Database, ports: Ports, **more: Any) -> Iterator[Worker]:
     """Give a worker that has not begun; when it is done with, nothing of it runs any more."""
     with TemporaryDirectory() as folder:  # a short path: the bell is a socket in it
         (Path(folder) / "bell").mkdir()
@@ -32,6 +32,7 @@ def a_worker(db: Database, ports: Ports) -> Iterator[Worker]:
             state_dir=Path(folder),
             run_dir=Path(folder),
             database_url=SecretStr(db.url.render_as_string(hide_password=False)),
+            **more,
         )
         yield Worker(settings, db, ports)
 

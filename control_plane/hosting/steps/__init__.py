@@ -7,6 +7,7 @@ from sqlmodel import Session
 
 from control_plane.engine.registry import Claim, Flow, Step
 from control_plane.hosting import actions
+from control_plane.hosting.models import Hosting
 from control_plane.hosting.rules import LIFE
 from control_plane.hosting.steps import build, configure, deliver, end, serve, suspend, watch
 from control_plane.hosting.steps.edge import EDGE_FLOW, EDGE_LIFE, ensure_edge_life
@@ -22,9 +23,15 @@ def _on_stopped(session: Session, claim: Claim, code: str, facts: Mapping[str, o
     actions.mark_failed(session, life_actor(claim.life_id), claim.subject_id, code, facts)
 
 
+def _lane_of(session: Session, hosting_id: str) -> str | None:
+    hosting = session.get(Hosting, hosting_id)
+    return hosting.region_id if hosting is not None else None
+
+
 FLOW = Flow(
     birth=LIFE,
     ending="wind_down",
+    lane=_lane_of,
     steps={
         "await_decision": Step(build.await_decision, LIFE.deadline),
         "check_plan": Step(build.check_plan, SOON),

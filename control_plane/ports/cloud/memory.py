@@ -52,10 +52,16 @@ STATIC_SITE = Image("static-site", "sha256:" + hashlib.sha256(b"memory static-si
 
 
 class MemoryCloud:
-    """A region without machines; see `port.Cloud`."""
+    """A region without machines; see `port.Cloud`.
 
-    def __init__(self, images: Iterable[Image] = (STATIC_SITE,), epoch: int = 1) -> None:
-        self._images, self._epoch = tuple(images), epoch
+    From outside, a server's address is `beyond` the one that was allocated: two regions give out
+    the same ones.
+    """
+
+    def __init__(
+        self, images: Iterable[Image] = (STATIC_SITE,), epoch: int = 1, *, beyond: int = 0
+    ) -> None:
+        self._images, self._epoch, self._beyond = tuple(images), epoch, beyond
         self._tenants: dict[str, TenantSpec] = {}
         self._servers: dict[str, Server] = {}
         self._wires: dict[str, Wire] = {}
@@ -96,7 +102,8 @@ class MemoryCloud:
             if server is None:
                 return ServerFact(server_id, ServerState.ABSENT)
             state = ServerState.RUNNING if server.is_running else ServerState.STOPPED
-            return ServerFact(server_id, state, server.spec.address, server.spec.image)
+            address = server.spec.address + self._beyond
+            return ServerFact(server_id, state, address, server.spec.image)
 
     def inspect_server(self, server_id: str) -> ConfigurationFact:
         """Look at what was configured inside."""
@@ -260,7 +267,7 @@ class MemoryCloud:
         """Answer as the server at the address does. Raises Unavailable if none is running there."""
         with self._lock:
             for server in self._servers.values():
-                if server.spec.address == address and server.is_running:
+                if server.spec.address + self._beyond == address and server.is_running:
                     return serve(server, server.live, path)
         raise Unavailable("server_unreachable", address=str(address))
 

@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--configuration", type=Path, required=True)
     parser.add_argument("--https-port", type=int, default=443)
-    parser.add_argument("--tenants", type=IPv4Network, default=TENANTS)
+    parser.add_argument("--tenants", type=_networks, default=(TENANTS,))
     options = parser.parse_args()
     before = _digest(options.configuration)
     configuration = EdgeConfiguration(
@@ -23,6 +23,11 @@ def main() -> None:
     write_configuration(configuration)
     word = "present" if _digest(options.configuration) == before else "written"
     print(word)  # noqa: T201  # the answer to whoever called
+
+
+def _networks(text: str) -> tuple[IPv4Network, ...]:
+    """Return what is written with commas between."""
+    return tuple(IPv4Network(one) for one in text.split(","))
 
 
 def _digest(folder: Path) -> str:

@@ -28,13 +28,13 @@ class EdgeConfiguration:
 
     `state_dir` holds the map, the list and the certificates, written by the worker;
     `configuration_dir` this text and the pages, written by root; `https_port` is the one that
-    visitors type, if it isn't 443; nothing outside `tenant_network` is ever asked.
+    visitors type, if it isn't 443; nothing outside `tenant_networks` is ever asked.
     """
 
     state_dir: Path
     configuration_dir: Path
     https_port: int = _HTTPS
-    tenant_network: IPv4Network = TENANTS
+    tenant_networks: tuple[IPv4Network, ...] = (TENANTS,)
 
     def __post_init__(self) -> None:
         for path in (self.state_dir, self.configuration_dir):
@@ -180,6 +180,7 @@ frontend https
 
 def _servers(configuration: EdgeConfiguration) -> str:
     port = "" if configuration.https_port == _HTTPS else f":{configuration.https_port}"
+    networks = " ".join(str(one) for one in configuration.tenant_networks)
     removed = "\n".join(f"    http-request del-header {name}" for name in _CLAIMS_OF_CLIENTS)
     return f"""
 backend servers
@@ -187,7 +188,7 @@ backend servers
     http-request set-var(txn.port) var(txn.route),field(3,:)
     # Never anything but a tenant, whatever a map says: above all not the edge itself.
     http-request {_return(configuration, pages.FAILED)} \
-unless {{ var(txn.address) -m ip {configuration.tenant_network} }}
+unless {{ var(txn.address) -m ip {networks} }}
     http-request set-dst var(txn.address)
     http-request set-dst-port var(txn.port)
 {removed}

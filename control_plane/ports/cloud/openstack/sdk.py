@@ -12,18 +12,22 @@ from typing import Any, NoReturn
 
 from keystoneauth1 import exceptions as trouble
 from keystoneauth1.identity.v3 import Password
-from keystoneauth1.session import Session
+from keystoneauth1.session import Session, TCPKeepAliveAdapter
 from openstack.config import OpenStackConfig
 from openstack.connection import Connection
 from openstack.exceptions import ConfigException
+from requests import PreparedRequest, Response
+from requests import Session as Connections
 
 from control_plane.kit.errors import Refused, Unavailable
 from control_plane.kit.log import get_log
 from control_plane.kit.metrics import CLOUD_CALLS
+from control_plane.ports.cloud.breaker import Away, Breaker
 
 log = get_log("openstack")
 AT_ONCE = 8  # calls under way in a region: one client of Neutron gets 7 answers a second
 TIMEOUT_S = 60.0
+CONNECT_TIMEOUT_S = 5.0  # three tries of TCP; what is alive takes milliseconds
 COMPUTE_VERSION = "2.72"  # Stein (2019), the oldest that embeds flavors and takes no surprises
 _AUTH = ("auth_url", "username", "user_id", "password", "user_domain_id", "user_domain_name")
 _NOT_NOW = frozenset({408, 413, 429})
@@ -41,8 +45,9 @@ class Conflict(Unavailable):
 class Service:
     """One API, as one project or domain sees it; paths begin after the version."""
 
-    def __init__(self, connection: Connection, name: str, region: str) -> None:
+    def __init__(self, connection: Connection, name: str, region: str, breaker: Breaker) -> None:
         self._connection, self._name, self._region = connection, name, region
+        self._breaker = breaker
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         """Return a document. Raises Missing."""
@@ -75,6 +80,10 @@ class Service:
             marker = found[-1]["id"]
 
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        with self._breaker.asking():
+            return self._ask(method, path, **options)
+
+    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         version = {"microversion": COMPUTE_VERSION} if self._name == "compute" else {}
         try:
             proxy = getattr(self._connection, self._name)  # logs in, and finds the endpoint
@@ -130,6 +139,7 @@ class Api:
         }
         self.domain_id = self._domain(clouds_file)
         self.region = str(self._config.get_region_name() or "")
+        self._breaker = Breaker()
         self._throttle = threading.BoundedSemaphore(AT_ONCE)
         self._discovered: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -142,7 +152,7 @@ class Api:
             if connection is None:
                 connection = self._connect(project_id)
                 self._connections[project_id] = connection
-        return Service(connection, name, self.region)
+        return Service(connection, name, self.region, self._breaker)
 
     def forget(self, project_id: str) -> None:
         """Drop the session of a project that is gone."""
@@ -153,10 +163,11 @@ class Api:
         """Return who we are, as a token says."""
         self.service("identity")
         session = self._connections[None].session
-        try:
-            return str(session.get_user_id())
-        except trouble.ClientException as error:
-            raise _told(error, "identity") from error
+        with self._breaker.asking():
+            try:
+                return str(session.get_user_id())
+            except trouble.ClientException as error:
+                raise _told(error, "identity") from error
 
     def _domain(self, clouds_file: Path) -> str:
         domain = self._config.auth.get("domain_id")
@@ -175,6 +186,7 @@ class Api:
             verify=verify,
             cert=certificate,
             timeout=TIMEOUT_S,
+            session=_new_connections(),
             app_name="edubba",
             discovery_cache=self._discovered,
             rate_semaphore=self._throttle,  # type: ignore[arg-type]  # what `with` binds is not used
@@ -186,6 +198,22 @@ class Api:
             identity_api_version="3",
             strict_proxies=False,
         )
+
+
+class _SoonConnected(TCPKeepAliveAdapter):
+    """Gives up on a connection long before it gives up on an answer."""
+
+    def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
+        patience = options.get("timeout")
+        options["timeout"] = (CONNECT_TIMEOUT_S, patience)
+        return super().send(request, *args, **options)
+
+
+def _new_connections() -> Connections:
+    made = Connections()
+    for scheme in list(made.adapters):
+        made.mount(scheme, _SoonConnected())
+    return made
 
 
 def _reason(answer: Any) -> str:
@@ -211,4 +239,4 @@ def _told(error: Exception, service: str) -> Exception:
         return Refused("cloud_service_missing", **facts)
     if isinstance(error, trouble.http.Forbidden):
         return Refused("cloud_right_missing", call="login", **facts)
-    return Unavailable("cloud_not_answering", **facts)
+    return Away("cloud_not_answering", **facts)

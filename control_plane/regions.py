@@ -1,0 +1,106 @@
+"""Which regions an installation has: one by variables of its own, or several by a file.
+
+A region here is what an operator says of a cloud. Its row in the database is what became of it.
+"""
+
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from control_plane.kit.documents import parse_document
+from control_plane.settings import Settings
+
+RegionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+Networks = Annotated[list[IPv4Network], Field(min_length=1, max_length=32)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LocalRegion(_Entry):
+    """Servers on this machine; there is one such region, and no other beside it."""
+
+    kind: Literal["local"]
+
+
+class MemoryRegion(_Entry):
+    """Servers that are none, to try and to test."""
+
+    kind: Literal["memory"]
+
+
+class OpenStackRegion(_Entry):
+    """A region of an OpenStack; docs/openstack.md says what each of these names."""
+
+    kind: Literal["openstack"]
+    cloud: Name  # the entry of clouds.yaml
+    external_network: Name = "public"
+    addresses: list[IPv4Network]  # that the network above gives out
+    edge: Networks
+    configurator: Networks
+    role: Name = "edubba"
+    config_drive: bool = False
+
+
+Region = Annotated[
+    LocalRegion | MemoryRegion | OpenStackRegion,
+    Field(discriminator="kind"),
+]
+
+
+class Regions(_Entry):
+    """What the file says."""
+
+    regions: Annotated[dict[RegionName, Region], Field(min_length=1, max_length=64)]
+
+    @model_validator(mode="after")
+    def _can_stand_together(self) -> Self:
+        kinds = {one.kind for one in self.regions.values()}
+        if len(kinds) > 1 or ("local" in kinds and len(self.regions) > 1):
+            # The edge of `local` stands in a network of this machine that leads nowhere else.
+            raise ValueError("a region `local` stands alone, and all others are of one kind")
+        for (one, its), (other, theirs) in combinations(_addresses(self.regions), 2):
+            if one != other and its.overlaps(theirs):
+                raise ValueError(f"{one} and {other} have addresses in common: {its}, {theirs}")
+        return self
+
+
+def read_regions(settings: Settings) -> Mapping[str, Region]:
+    """Return the regions by name: those of the file, else the one that variables describe.
+
+    Raises: DocumentInvalid, and OSError where the file can't be read.
+    """
+    if settings.regions_file != Path():
+        text = settings.regions_file.read_text("utf-8")
+        return parse_document(text, Regions, settings.regions_file.name).value.regions
+    return {settings.region: _described(settings)}
+
+
+def _described(settings: Settings) -> Region:
+    if settings.cloud == "local":
+        return LocalRegion(kind="local")
+    if settings.cloud == "memory":
+        return MemoryRegion(kind="memory")
+    return OpenStackRegion(
+        kind="openstack",
+        cloud=settings.cloud_entry,
+        external_network=settings.cloud_external_network,
+        addresses=[],
+        edge=[settings.cloud_edge],
+        configurator=[settings.cloud_configurator],
+        role=settings.cloud_role,
+        config_drive=settings.cloud_config_drive,
+    )
+
+
+def _addresses(regions: Mapping[str, Region]) -> Iterator[tuple[str, IPv4Network]]:
+    for name, region in regions.items():
+        if isinstance(region, OpenStackRegion):
+            for network in region.addresses:
+                yield name, network

@@ -129,11 +129,14 @@ class Centre:
 
 
 @contextmanager
-def a_centre(db: Database) -> Iterator[Centre]:
-    """Build a data centre around an empty database, with one agency and an operator."""
+def a_centre(db: Database, **changes: Any) -> Iterator[Centre]:
+    """Build a data centre around an empty database, with one agency and an operator.
+
+    `changes` are fields of the desk.
+    """
     cloud, blobs = MemoryCloud(IMAGES), MemoryBlobs()
     edge = MemoryEdge(lambda address, _port, path: cloud.serve(address, path))
-    with an_api(db, blobs=blobs) as api:
+    with an_api(db, blobs=blobs, **changes) as api:
         agency = an_agency(db)
         for kind in KINDS:
             a_blueprint(db, kind)

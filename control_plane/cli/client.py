@@ -4,6 +4,7 @@ A POST is repeated with the same Idempotency-Key, so that trying again never doe
 """
 
 import random
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -27,12 +28,16 @@ Body = Callable[[], Any]
 class Client:
     """Speaks for one person to one platform; safe to use from several threads."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(
+        self, url: str, auth: httpx2.Auth | None, *, verify: ssl.SSLContext | bool = True
+    ) -> None:
         self.url = url
         self._http = httpx2.Client(
             base_url=url,
             timeout=TIMEOUT,
-            headers=_headers(token),
+            auth=auth,
+            verify=verify,
+            headers={"Accept-Language": options().locale, "User-Agent": "edubba-cli"},
             trust_env=not is_loopback(url),  # a proxy of the office can't know this machine
         )
 
@@ -124,22 +129,40 @@ class Client:
         )
 
 
+class Bearer(httpx2.Auth):
+    """Shows a token of ours with each request."""
+
+    def __init__(self, token: str) -> None:
+        self._shown = f"Bearer {token}"
+
+    def auth_flow(self, request: httpx2.Request) -> Iterator[httpx2.Request]:  # type: ignore[override]
+        """Show it."""
+        request.headers["Authorization"] = self._shown
+        yield request
+
+
 def connect(*, with_token: bool = True) -> Client:
     """Return a client for the platform and the person of this command. Raises: Stop."""
     url = credentials.chosen_url(options().url)
     if not url.startswith(("https://", "http://")):
         raise Stop(Code.USAGE, "url_invalid", tr("{url} is no http(s) address", url=url))
     token = credentials.find_token(url) if with_token else None
-    if token is not None and url.startswith("http://") and not is_loopback(url):
+    if token is not None:
+        require_encryption(url)
+    client = Client(url, Bearer(token) if token else None)
+    AT_END.get().callback(client.close)
+    return client
+
+
+def require_encryption(url: str) -> None:
+    """Refuse to show a token to another machine for everybody on the way to read. Raises: Stop."""
+    if url.startswith("http://") and not is_loopback(url):
         raise Stop(
             Code.USAGE,
             "url_insecure",
             tr("A token is not sent to {url} without encryption", url=url),
             tr("Use the address that begins with https://."),
         )
-    client = Client(url, token)
-    AT_END.get().callback(client.close)
-    return client
 
 
 def is_loopback(url: str) -> bool:
@@ -156,11 +179,6 @@ def is_loopback(url: str) -> bool:
 def pause(seconds: float) -> None:
     """Wait: a command has nothing else to do."""
     time.sleep(seconds)  # noqa: TID251  # this is no step of a life
-
-
-def _headers(token: str | None) -> dict[str, str]:
-    headers = {"Accept-Language": options().locale, "User-Agent": "edubba-cli"}
-    return headers | ({"Authorization": f"Bearer {token}"} if token else {})
 
 
 def _pause(attempt: int, asked: str | None) -> None:

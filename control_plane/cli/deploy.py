@@ -1,6 +1,7 @@
 """`edubba deploy`: a folder becomes a release, and the release goes live."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,19 +42,37 @@ def deploy(
     ] = False,
 ) -> None:
     """Upload a folder and put it live; run again after a cut it sends only what is missing."""
-    at_once = threads or min(MOST_THREADS, 2 + (os.cpu_count() or 1))
     client = connect()
     found = get_hosting(client, hosting, agency)
-    wheels = _wheels(client, found, directory, renew_wheels)
+    wish = Wish(directory, reason, threads, renew_wheels)
+    deployment = put_live(client, found, wish)
+    if wait:
+        deployment = {**deployment, **follow_deployment(client, deployment, timeout)}
+    conclude(deployment, found["url"])
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A folder to be live; `threads` 0: as many uploads at once as fit the machine."""
+
+    directory: Path
+    reason: str = ""
+    threads: int = 0
+    renew_wheels: bool = False
+
+
+def put_live(client: Client, hosting: dict[str, Any], wish: Wish) -> dict[str, Any]:
+    """Upload what is missing of a folder and ask for it to be live; return the deployment."""
+    at_once = wish.threads or min(MOST_THREADS, 2 + (os.cpu_count() or 1))
+    directory = wish.directory
+    wheels = _wheels(client, hosting, directory, wish.renew_wheels)
     folder = read_folder(directory, at_once, wheels)
     for path in folder.left_out:
         note(tr("Left out: {path}", path=path))
-    release, sent = _release(client, found["agency"], folder, at_once)
-    wish = {"release": release["id"], "reason": reason}
-    deployment = client.post(f"/v1/hostings/{found['id']}/deployments", wish)
-    if wait:
-        deployment = follow_deployment(client, deployment, timeout)
-    conclude({**deployment, "uploaded": sent, "files": release["file_count"]}, found["url"])
+    release, sent = _release(client, hosting["agency"], folder, at_once)
+    asked = {"release": release["id"], "reason": wish.reason}
+    deployment = client.post(f"/v1/hostings/{hosting['id']}/deployments", asked)
+    return {**deployment, "uploaded": sent, "files": release["file_count"]}
 
 
 def _wheels(

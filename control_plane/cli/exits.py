@@ -1,11 +1,11 @@
 """How commands end: the documented exit codes, and what ends a command before its time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from http import HTTPStatus
 from typing import Any
 
-from control_plane.cli.terminal import tr
+from control_plane.cli.terminal import tr, words
 from control_plane.kit.errors import Problem
 
 
@@ -83,6 +83,25 @@ def stop_of(status: int, problem: Mapping[str, Any]) -> Stop:
         str(problem.get("mend") or ""),
         **(problem.get("facts") or {}),
     )
+
+
+def lines_of(stop: Stop) -> Iterator[str]:
+    """Yield what people read of it: what happened, where, and what to do."""
+    yield stop.title
+    for offence in stop.facts.get("offences", ()):
+        yield f"  {offence['path']}: {_words_of(offence['reason'])}"
+    for mistake in stop.facts.get("mistakes", ()):
+        yield f"  {mistake['line']}: {words(mistake['reason'])}"
+    for error in stop.facts.get("errors", ()):
+        yield f"  {error.get('where', '')}: {error.get('why', '')}"
+    if stop.mend:
+        yield f"  {stop.mend}"
+
+
+def _words_of(reason: str) -> str:
+    from control_plane.releases.rules.manifest import REASONS
+
+    return tr(REASONS.get(reason, reason))
 
 
 def of_problem(problem: Problem) -> Stop:

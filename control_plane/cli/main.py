@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from control_plane.cli.exits import EXPLAINED, Code, Stop, of_problem
+from control_plane.cli.exits import EXPLAINED, Code, Stop, lines_of, of_problem
 from control_plane.cli.terminal import (
     AT_END,
     CURRENT,
@@ -22,7 +22,6 @@ from control_plane.cli.terminal import (
     note,
     options,
     tr,
-    words,
 )
 from control_plane.kit.errors import Problem
 
@@ -188,23 +187,9 @@ def _hint() -> str:
 
 
 def _tell(stop: Stop) -> int:
-    note(f"✗ {stop.title}")
-    for offence in stop.facts.get("offences", ()):
-        note(f"  {offence['path']}: {_words_of(offence['reason'])}")
-    for mistake in stop.facts.get("mistakes", ()):
-        note(f"  {mistake['line']}: {words(mistake['reason'])}")
-    for error in stop.facts.get("errors", ()):
-        note(f"  {error.get('where', '')}: {error.get('why', '')}")
-    if stop.mend:
-        note(f"  {stop.mend}")
+    note("✗ " + "\n".join(lines_of(stop)))
     answer(stop.document(), show=_nothing)
     return int(stop.code)
-
-
-def _words_of(reason: str) -> str:
-    from control_plane.releases.rules.manifest import REASONS
-
-    return tr(REASONS.get(reason, reason))
 
 
 def _nothing() -> None:

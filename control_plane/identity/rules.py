@@ -296,7 +296,8 @@ class ProjectUnmapped(Problem):
     status: ClassVar[int] = 403
     title: ClassVar[str] = "The project {project} of Keystone belongs to no agency here"
     mend: ClassVar[str] = (
-        "Ask the data centre: `edubba agency project set AGENCY {project} --domain {domain}`."
+        "Ask the data centre:"
+        " `edubba agency project set AGENCY {project} --domain {domain} --role THEIRS=OURS`."
     )
 
 

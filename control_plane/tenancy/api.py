@@ -4,7 +4,7 @@ import hashlib
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlmodel import Session
 
 from control_plane.identity import queries as people
@@ -41,6 +41,7 @@ from control_plane.tenancy.schemas import (
     QuotaDocument,
     RegionOut,
     RegionsOut,
+    TenantOut,
     UsageOut,
 )
 
@@ -67,6 +68,35 @@ def list_regions(desk: DeskDep, _actor: Reader) -> RegionsOut:
     with desk.reading() as session:
         regions = queries.list_regions(session)
     return RegionsOut(items=[RegionOut.of(region) for region in regions])
+
+
+@router.get("/tenants")
+def list_tenants(
+    desk: DeskDep,
+    actor: Reader,
+    agency: Annotated[str | None, Query(max_length=40, description="Only of this agency")] = None,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> PageOut[TenantOut]:
+    """List tenants, the newest first; those that are over too."""
+    among = actor.agencies_with(Permission.AGENCY_READ)
+    with desk.reading() as session:
+        if agency is not None:
+            permission = Permission.AGENCY_READ
+            among = frozenset({queries.get_agency_for(session, actor, agency, permission).id})
+        page = queries.list_tenants(session, among, cursor, limit)
+    for agency_id in among if among is not None else (None,):
+        desk.note_read(actor, "tenants.listed", agency_id or "agencies", agency_id)
+    return page_out(page, lambda row: TenantOut.of(*row))
+
+
+@router.get("/tenants/{tenant_id}")
+def show_tenant(desk: DeskDep, actor: Reader, tenant_id: str) -> TenantOut:
+    """Show a tenant: it comes with its first hosting, and goes after its last."""
+    with desk.reading() as session:
+        found = queries.get_tenant_for(session, actor, tenant_id, Permission.AGENCY_READ)
+    desk.note_read(actor, "tenant.read", tenant_id, found[0].agency_id)
+    return TenantOut.of(*found)
 
 
 @router.get("/agencies")

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlmodel import Session, col, func, select
+from sqlmodel.sql.expression import Select
 
 from control_plane.identity.rules import Actor, Forbidden, NotFound, Permission
 from control_plane.kit.pagination import Page, decode_cursor, page_of
@@ -149,6 +150,39 @@ def highest_serial(session: Session, region_id: str) -> int:
     """Return the highest serial that the region ever gave out; 0: none."""
     query = select(func.max(col(Allocation.serial))).where(col(Allocation.region_id) == region_id)
     return session.exec(query).one() or 0
+
+
+def list_tenants(
+    session: Session, among: Collection[str] | None, cursor: str | None, limit: int
+) -> Page[tuple[Tenant, Agency, Region]]:
+    """Return tenants of these agencies (None: of all), the newest first, with where they are."""
+    query = _tenants()
+    if among is not None:
+        query = query.where(col(Tenant.agency_id).in_(among))
+    before = decode_cursor(cursor)
+    if before is not None:
+        query = query.where(col(Tenant.id) < before)
+    rows = session.exec(query.order_by(col(Tenant.id).desc()).limit(limit + 1)).all()
+    return page_of(rows, limit, lambda row: row[0].id)
+
+
+def get_tenant_for(
+    session: Session, actor: Actor, tenant_id: str, permission: Permission
+) -> tuple[Tenant, Agency, Region]:
+    """Return a tenant if the actor may do this in its agency. Raises: NotFound, Forbidden."""
+    found = session.exec(_tenants().where(col(Tenant.id) == tenant_id)).first()
+    if found is None:
+        raise NotFound(kind="tenant", id=tenant_id)
+    require_in_agency(actor, permission, found[0].agency_id, "tenant", tenant_id)
+    return found
+
+
+def _tenants() -> Select[Tenant, Agency, Region]:
+    return (
+        select(Tenant, Agency, Region)
+        .join(Agency, col(Agency.id) == col(Tenant.agency_id))
+        .join(Region, col(Region.id) == col(Tenant.region_id))
+    )
 
 
 def find_tenant(session: Session, agency_id: str, region_id: str, name: str) -> Tenant | None:

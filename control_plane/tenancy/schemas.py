@@ -11,8 +11,8 @@ from control_plane.identity.rules import Actor, Role
 from control_plane.identity.schemas import Email, In, Locale, Name, PersonOut
 from control_plane.kit.idempotency import shown_once
 from control_plane.kit.money import HOURS_PER_MONTH, Money
-from control_plane.tenancy.models import Agency, Budget, Region
-from control_plane.tenancy.rules import RegionKind, ReservationState, Resource
+from control_plane.tenancy.models import Agency, Budget, Region, Tenant
+from control_plane.tenancy.rules import RegionKind, ReservationState, Resource, TenantStatus
 
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
 Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -230,6 +230,24 @@ class RegionOut(BaseModel):
     def of(cls, region: Region) -> "RegionOut":
         """Show a row."""
         return cls.model_validate(region.model_dump(include=set(cls.model_fields)))
+
+
+class TenantOut(BaseModel):
+    """An agency's isolated space in a region; its first hosting made it."""
+
+    id: str
+    agency: str
+    region: str
+    name: str
+    status: TenantStatus
+    created_at: datetime
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, tenant: Tenant, agency: Agency, region: Region) -> "TenantOut":
+        """Show the rows."""
+        shown = tenant.model_dump(include=set(cls.model_fields))
+        return cls.model_validate({**shown, "agency": agency.slug, "region": region.name})
 
 
 class RegionsOut(BaseModel):

@@ -165,9 +165,12 @@ def await_so(is_so: Callable[[], object], timeout_s: float = 10.0) -> None:
 
 
 @contextmanager
-def a_world(db: Database, homes: Path) -> Iterator[World]:
-    """Serve a data centre in memory over HTTP, with an engine that works beside it."""
-    with a_centre(db) as centre, served(centre.api.app) as url, _working(centre):
+def a_world(db: Database, homes: Path, **changes: Any) -> Iterator[World]:
+    """Serve a data centre in memory over HTTP, with an engine that works beside it.
+
+    `changes` are fields of the desk.
+    """
+    with a_centre(db, **changes) as centre, served(centre.api.app) as url, _working(centre):
         made = World(centre, url, homes)
         await_so(made.is_all_signed)
         yield made

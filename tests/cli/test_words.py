@@ -11,6 +11,7 @@ import typer
 
 import control_plane
 import control_plane.cli
+import control_plane.osc
 from control_plane.cli.exits import EXPLAINED
 from control_plane.cli.helping import HEADINGS, list_commands
 from control_plane.cli.judging import ALWAYS_HIDDEN, FAULTS, HIDDEN_WITHOUT_CHECKPOINT
@@ -23,7 +24,11 @@ from control_plane.hosting.steps import FLOW
 from control_plane.kit.text import has_translation, translate
 from control_plane.releases.rules import DeploymentStatus
 
-MODULES = sorted(Path(control_plane.cli.__file__).parent.glob("*.py"))
+MODULES = sorted(
+    module
+    for package in (control_plane.cli, control_plane.osc)
+    for module in Path(str(package.__file__)).parent.glob("*.py")
+)
 BY_ROOT = {"tour.py"}  # a part of `make up`, which speaks English
 _WAITS = re.compile(r"\b(?:Again|Unavailable|Away)\(\s*\"([a-z_]+)\"")
 NAMED = {"titles", "message", "sentences"}  # what is put into words a line later

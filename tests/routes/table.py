@@ -68,6 +68,8 @@ TABLE: dict[str, Access] = {
     "DELETE /v1/tokens/{token_id}": Access(EVERYBODY),
     # tenancy
     "GET /v1/regions": Access(EVERYBODY),
+    "GET /v1/tenants": Access(EVERYBODY, CENTRE, path="/v1/tenants?agency={slug}"),
+    "GET /v1/tenants/{tenant_id}": Access(EVERYBODY, CENTRE),
     "GET /v1/agencies": Access(EVERYBODY),
     "POST /v1/agencies": Access(
         "operator",

@@ -223,6 +223,7 @@ FILLERS: dict[str, Callable[[Place], str]] = {
     "attachment_id": an_attachment,
     "person_id": a_member,
     "project_id": a_project,
+    "tenant_id": lambda place: a_hosting_row(place.api.db, place.agency).tenant_id,
     "role": lambda _place: "viewer",
     "life_id": a_life,
     "hosting_id": lambda place: a_hosting_row(place.api.db, place.agency).id,

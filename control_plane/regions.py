@@ -9,18 +9,25 @@ from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from control_plane.kit.documents import parse_document
 from control_plane.settings import Settings
 
 RegionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
+QUEUES = ("notifications.info", "notifications.error")  # oslo's, where nothing else is said
 Networks = Annotated[list[IPv4Network], Field(min_length=1, max_length=32)]
 
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _amqp(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("amqp://", "amqps://")):
+        raise ValueError("it must begin with amqp:// or amqps://")
+    return url
 
 
 class LocalRegion(_Entry):
@@ -35,6 +42,14 @@ class MemoryRegion(_Entry):
     kind: Literal["memory"]
 
 
+class Notifications(_Entry):
+    """Where a cloud publishes what happens in it; the URL has the password of who may read it."""
+
+    url: Annotated[SecretStr, AfterValidator(_amqp)]
+    queues: Annotated[list[Name], Field(min_length=1, max_length=8)] = list(QUEUES)
+    ca_file: Path | None = None  # who vouches for the broker; else whom the machine trusts
+
+
 class OpenStackRegion(_Entry):
     """A region of an OpenStack; docs/openstack.md says what each of these names."""
 
@@ -46,6 +61,7 @@ class OpenStackRegion(_Entry):
     configurator: Networks
     role: Name = "edubba"
     config_drive: bool = False
+    notifications: Notifications | None = None  # without, the cloud is looked at now and then
 
 
 Region = Annotated[
@@ -83,6 +99,7 @@ def read_regions(settings: Settings) -> Mapping[str, Region]:
 
 
 def _described(settings: Settings) -> Region:
+    told = settings.cloud_notifications_url
     if settings.cloud == "local":
         return LocalRegion(kind="local")
     if settings.cloud == "memory":
@@ -96,6 +113,7 @@ def _described(settings: Settings) -> Region:
         configurator=[settings.cloud_configurator],
         role=settings.cloud_role,
         config_drive=settings.cloud_config_drive,
+        notifications=Notifications(url=told) if told.get_secret_value() else None,
     )
 
 

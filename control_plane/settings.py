@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     cloud_edge: IPv4Network = IPv4Network("203.0.113.0/24")  # from where the edge reaches servers
     cloud_configurator: IPv4Network = IPv4Network("203.0.113.0/24")  # the worker and the runner
     cloud_config_drive: bool = False
+    cloud_notifications_url: SecretStr = SecretStr("")  # none: the cloud is looked at
     region: str = Field(default="local", pattern=r"^[a-z][a-z0-9-]{0,39}$")
     state_dir: Path = Path("/var/lib/edubba")
     run_dir: Path = Path("/run/edubba")

@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from ipaddress import IPv4Address
@@ -19,8 +19,8 @@ from celery import Celery
 from prometheus_client import start_http_server
 
 from control_plane.blueprints import actions as blueprints_actions
-from control_plane.engine import tasks
-from control_plane.engine.bell import hear, heard_life
+from control_plane.engine import lives, tasks
+from control_plane.engine.bell import hear, heard_life, ringing
 from control_plane.engine.engine import Engine
 from control_plane.engine.lanes import Lanes
 from control_plane.engine.registry import Registry
@@ -43,6 +43,8 @@ from control_plane.ports.cloud.lazy import LazyClouds
 from control_plane.ports.cloud.local import LocalCloud
 from control_plane.ports.cloud.memory import MemoryCloud
 from control_plane.ports.cloud.memory_world import Served
+from control_plane.ports.cloud.openstack.listener import Listener, Source
+from control_plane.ports.cloud.openstack.waits import Waits
 from control_plane.ports.cloud.openstack.wishes import RegionSettings
 from control_plane.ports.cloud.port import Cloud
 from control_plane.ports.edge.haproxy import HaproxyEdge
@@ -56,7 +58,7 @@ from control_plane.releases import steps as releases
 from control_plane.settings import Settings
 from control_plane.tenancy import actions as tenancy_actions
 from control_plane.tenancy import steps as tenancy
-from control_plane.tenancy.rules import RegionKind
+from control_plane.tenancy.rules import TENANT_LIFE, RegionKind
 
 log = get_log("worker")
 SWEEP_EVERY_S = 1.0
@@ -64,6 +66,8 @@ EAR_TIMEOUT_S = 0.5  # how soon the ear sees that the process is to stop
 PLATFORM_THREADS = 2  # for the lives that belong to no region, however slow those are
 _APART = 2**18  # addresses between regions in memory: a /30 for each server of one
 GRACE_S = 20.0  # for the steps that run; what takes longer is found again by its lease
+
+_KINDS = {"hst": hosting.FLOW.kind, "ten": TENANT_LIFE.kind}  # of lives, by what ids begin with
 
 FLOWS = (
     tenancy.REGION_FLOW,
@@ -78,8 +82,17 @@ FLOWS = (
 class Worker:
     """One worker process; `run` blocks until `stop` is called."""
 
-    def __init__(self, settings: Settings, db: Database, ports: Ports) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        db: Database,
+        ports: Ports,
+        sources: Iterable[Source] = (),
+        waits: Waits | None = None,
+    ) -> None:
         self._settings, self._db = settings, db
+        self._waits = waits or Waits()
+        self._listeners = {one.region: Listener(one, self._tell) for one in sources}
         self._registry = Registry(FLOWS)
         self._app: Celery = tasks.new_app(settings.broker_url.get_secret_value())
         self._bell = tasks.BrokerBell(self._app)
@@ -91,12 +104,14 @@ class Worker:
     def run(self) -> None:
         """Carry lives until stopped; return when the running steps are over, or GRACE_S later."""
         consumer = tasks.Consumer(self._app, self._engine, self._threads)
+        runs: dict[str, Callable[[], None]] = {
+            "sweep": self._sweep_until_stopped,
+            "ear": self._listen_until_stopped,
+        }
+        for region, listener in self._listeners.items():
+            runs[f"notifications-{region}"] = partial(listener.run, self._stopped)
         threads = [
-            threading.Thread(target=run, name=name, daemon=True)
-            for name, run in (
-                ("sweep", self._sweep_until_stopped),
-                ("ear", self._listen_until_stopped),
-            )
+            threading.Thread(target=run, name=name, daemon=True) for name, run in runs.items()
         ]
         self._repeat_until_available(self._take_over)
         consumer.start()
@@ -135,6 +150,17 @@ class Worker:
                 if life_id is not None:
                     self._bell.ring([life_id])
 
+    def _tell(self, ids: frozenset[str]) -> None:
+        """Let what a cloud's notifications are about look at once: who waits, and who rests."""
+        self._waits.tell(ids)
+        for one in ids:
+            kind = _KINDS[one.partition("_")[0]]
+            try:
+                with ringing(self._db, self._bell) as session:
+                    lives.hasten_life(session, kind, one)
+            except Unavailable as error:
+                log.warning("notification_lost", subject=one, code=error.code)
+
     def _repeat_until_available(self, act: Callable[[], None]) -> None:
         while not self._stopped.is_set():
             try:
@@ -156,10 +182,13 @@ def _holder(settings: Settings) -> str:
     return f"{socket.gethostname()}/{settings.instance}"[:64]
 
 
-def new_ports(settings: Settings, regions: Mapping[str, Region]) -> Ports:
+def new_ports(
+    settings: Settings, regions: Mapping[str, Region], waits: Waits | None = None
+) -> Ports:
     """Return the adapters of an installation, one cloud for each of its regions (by id).
 
-    A cloud is made when it is first needed; its settings may be wrong until then.
+    A cloud is made when it is first needed; its settings may be wrong until then. `waits` are those
+    of its steps that something from outside may end.
     """
     clouds: Mapping[str, Cloud]
     edge: Edge
@@ -170,7 +199,10 @@ def new_ports(settings: Settings, regions: Mapping[str, Region]) -> Ports:
         edge = MemoryEdge(partial(_serve, tuple(worlds.values())))
         automation = MemoryAutomation(dict.fromkeys(installed_plays(), succeed))
     else:
-        clouds = LazyClouds({one: partial(_new_cloud, settings, regions[one]) for one in regions})
+        told = waits or Waits()
+        clouds = LazyClouds(
+            {one: partial(_new_cloud, settings, regions[one], told) for one in regions}
+        )
         visitor = Visitor(settings.edge_host, settings.edge_https_port, settings.ca_file)
         edge = HaproxyEdge(settings.edge_dir, settings.edge_socket, visitor)
         automation = AnsibleAutomation(settings.runner_socket)
@@ -191,7 +223,7 @@ def _serve(clouds: Sequence[MemoryCloud], address: IPv4Address, _port: int, path
     raise Unavailable("server_unreachable", address=str(address))
 
 
-def _new_cloud(settings: Settings, region: Region) -> Cloud:
+def _new_cloud(settings: Settings, region: Region, waits: Waits) -> Cloud:
     if not isinstance(region, OpenStackRegion):
         return LocalCloud(settings.locald_socket)
     # The SDK takes 50 MB, which only a worker of an OpenStack region has to spare.
@@ -207,7 +239,14 @@ def _new_cloud(settings: Settings, region: Region) -> Cloud:
         with_config_drive=region.config_drive,
     )
     folder = settings.keys_dir / "openstack"  # one authority: a certificate names its server
-    return new_cloud(settings.clouds_file, region.cloud, wishes, folder)
+    return new_cloud(settings.clouds_file, region.cloud, wishes, folder, waits)
+
+
+def _sources(regions: Mapping[str, Region]) -> Iterator[Source]:
+    for name, region in regions.items():
+        told = region.notifications if isinstance(region, OpenStackRegion) else None
+        if told is not None:
+            yield Source(name, told.url, told.queues, told.ca_file)
 
 
 def ensure_platform(settings: Settings, db: Database) -> Mapping[str, Region]:
@@ -244,12 +283,13 @@ def main() -> None:
     """Run until SIGTERM or SIGINT."""
     settings = Settings()
     configure(json_lines=settings.json_logs, level=settings.log_level)
-    threads = threads_of(settings, len(read_regions(settings)))
-    db = Database(settings.database_url.get_secret_value(), pool_size=threads + 4)
-    ports = new_ports(settings, ensure_platform(settings, db))
+    named, waits = read_regions(settings), Waits()
+    connections = threads_of(settings, len(named)) + len(named) + 4
+    db = Database(settings.database_url.get_secret_value(), pool_size=connections)
+    ports = new_ports(settings, ensure_platform(settings, db), waits)
     _publish_authority(settings, ports)
     _publish_recipient(db, ports)
-    worker = Worker(settings, db, ports)
+    worker = Worker(settings, db, ports, _sources(named), waits)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: worker.stop())
     if settings.worker_metrics_port:

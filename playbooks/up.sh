@@ -32,6 +32,7 @@ openstack)
         [[ -n ${!name:-} ]] || fail "$name is not set: docs/openstack.md says what it names. \`make devcloud\` brings up a cloud to try."
     done
     export OS_CLIENT_CONFIG_FILE=$EDUBBA_CLOUDS_FILE
+    export EDUBBA_CLOUD_NOTIFICATIONS_URL=${EDUBBA_CLOUD_NOTIFICATIONS_URL:-} # it has a password: never an argument
     [[ -r $EDUBBA_CLOUDS_FILE ]] || fail "There is no file $EDUBBA_CLOUDS_FILE (EDUBBA_CLOUDS_FILE)"
     ;;
 *) fail "There is no cloud $CLOUD. Those there are: local openstack" ;;
@@ -65,7 +66,7 @@ if [[ -t 1 ]]; then watched=yes; fi
 start=$SECONDS
 printf 'Edubba on %s\n' "$(hostname)"
 playbooks/bootstrap.sh product
-release=$(printf '%s %s %s' "$(cat "$PREFIX/installed")" "$(digest_of playbooks)" "$(describe_cloud)" | sha256sum | cut -d ' ' -f 1)
+release=$(printf '%s %s %s %s' "$(cat "$PREFIX/installed")" "$(digest_of playbooks)" "$(describe_cloud)" "${EDUBBA_CLOUD_NOTIFICATIONS_URL:-}" | sha256sum | cut -d ' ' -f 1)
 variables=$(printf '{"platform_instance": "%s", "platform_release": "%s", "platform_http_port": %d, "platform_https_port": %d, "platform_web_port": %d, "platform_worker_metrics_port": %d, "platform_edge_metrics_port": %d, %s}' \
     "$INSTANCE" "$release" "${EDUBBA_EDGE_HTTP_PORT:-80}" "${EDUBBA_EDGE_HTTPS_PORT:-443}" "${EDUBBA_BIND_PORT:-8600}" "${EDUBBA_WORKER_METRICS_PORT:-8601}" "${EDUBBA_EDGE_METRICS_PORT:-8605}" "$(describe_cloud)")
 if is_up; then

@@ -52,6 +52,20 @@ class Broker:
         self._control("add_user", "edubba", self.password)
         self._control("set_permissions", "edubba", RIGHTS, RIGHTS, RIGHTS)
 
+    def url_of(self, user: str) -> str:
+        """Return the URL of another user, who has the same password."""
+        return self.url.replace("//edubba:", f"//{user}:")
+
+    def make_reader(self, user: str, queues: str) -> None:
+        """Make a user who may read these queues, and do nothing else."""
+        self._control("add_user", user, self.password)
+        self._control("set_permissions", user, "^$", "^$", queues)
+
+    def make_cloud(self, user: str) -> None:
+        """Make a user who publishes as an OpenStack does."""
+        self._control("add_user", user, self.password)
+        self._control("set_permissions", user, ".*", ".*", ".*")
+
     def _control(self, *arguments: str) -> None:
         command = [str(_BIN.with_name("rabbitmqctl")), "-n", NODE, *arguments]
         subprocess.run(command, env=self._environment(), check=True, stdout=subprocess.DEVNULL)

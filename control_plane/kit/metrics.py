@@ -40,6 +40,18 @@ CLOUD_CALLS = Counter(
     ["region", "service", "answer"],
     registry=REGISTRY,
 )
+NOTIFICATIONS = Counter(
+    "edubba_notifications_total",
+    "Notifications of a region's cloud: about ours, about others', or unreadable",
+    ["region", "result"],
+    registry=REGISTRY,
+)
+NOTIFICATIONS_HEARD = Gauge(
+    "edubba_notifications_heard",
+    "Whether the worker listens to the notifications of a region's cloud (1), or looks only (0)",
+    ["region"],
+    registry=REGISTRY,
+)
 BELL_DELAY_SECONDS = Histogram(
     "edubba_bell_delay_seconds",
     "Seconds between ringing the bell and the start of the step",

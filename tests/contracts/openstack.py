@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from control_plane.ports.cloud.openstack.cloud import OpenStackCloud
 from control_plane.ports.cloud.openstack.sdk import Api
+from control_plane.ports.cloud.openstack.waits import Waits
 from control_plane.ports.cloud.openstack.wishes import RegionSettings
 from control_plane.ports.cloud.port import Fence, ServerSpec
 from control_plane.settings import Settings
@@ -107,7 +108,7 @@ class OpenStack:
 
 
 @contextmanager
-def openstack_world() -> Iterator[OpenStack]:
+def openstack_world(waits: Waits | None = None) -> Iterator[OpenStack]:
     found = Settings()
     region = RegionSettings(
         installation=f"t{token_hex(3)}",
@@ -119,7 +120,7 @@ def openstack_world() -> Iterator[OpenStack]:
     )
     api = Api(found.clouds_file, found.cloud_entry)
     with tempfile.TemporaryDirectory() as folder:
-        world = OpenStack(OpenStackCloud(api, region, Path(folder)), region)
+        world = OpenStack(OpenStackCloud(api, region, Path(folder), waits), region)
         yield world
         remove_everything(world)
 

@@ -4,18 +4,21 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import cast
 
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select
 
+from control_plane.engine import lives
 from control_plane.engine.models import Life, LifeState
 from control_plane.engine.registry import Registry
 from control_plane.engine.sweep import wake_resting_lives
-from control_plane.hosting.rules import HostingStatus
-from control_plane.kit.db import Database
+from control_plane.hosting.rules import LIFE, HostingStatus
+from control_plane.kit.db import Database, database_now
 from control_plane.kit.errors import Refused, Unavailable
+from control_plane.kit.ids import new_id
 from control_plane.ports.automation.memory import MemoryAutomation, Played
 from control_plane.ports.automation.port import RunSpec
 from control_plane.ports.bundle import Ports
@@ -26,6 +29,7 @@ from control_plane.ports.cloud.memory_world import Served
 from control_plane.ports.cloud.port import Cloud, ServerState
 from control_plane.ports.edge.memory import MemoryEdge
 from control_plane.tenancy import actions as tenancy
+from control_plane.tenancy.models import RegionImage
 from control_plane.tenancy.rules import RegionKind
 from control_plane.worker import FLOWS
 from tests.faults.centre import QuietCentre
@@ -82,6 +86,19 @@ class TwoRegions(QuietCentre):
     def _play(self, spec: RunSpec) -> Played | None:
         is_far = self.far.observe_server(spec.servers[0].server_id).state != ServerState.ABSENT
         return configuring(self.far if is_far else self.world.cloud)(spec)
+
+    def has_images(self, region_id: str) -> bool:
+        with self.db.read() as session:
+            query = select(RegionImage).where(col(RegionImage.region_id) == region_id)
+            return session.exec(query).first() is not None
+
+    def rests(self, hosting_id: str) -> bool:
+        """Whether the next look at a hosting is far."""
+        with self.db.read() as session:
+            life = lives.find_life(session, LIFE.kind, hosting_id)
+            assert life is not None
+            soon = database_now(session) + timedelta(seconds=10)
+            return life.step == "watch" and life.lease_until is None and life.due_at > soon
 
     def waits(self) -> set[tuple[str, str | None]]:
         with self.db.read() as session:
@@ -142,3 +159,16 @@ def test_wrong_settings_of_a_region_stop_no_life_and_are_read_again(centre: TwoR
         wait_until(lambda: (LifeState.LIVE, "region_settings_wrong") in centre.waits())
         is_mended.set()
         wait_until(lambda: _is_active(centre, "away"), 60)
+
+
+def test_a_server_that_its_cloud_tells_of_is_looked_at_at_once(centre: TwoRegions) -> None:
+    ports = centre.ports
+    with a_worker(centre.db, ports) as worker, running(worker):
+        wait_until(lambda: centre.has_images(centre.region_id))
+        centre.request("website", "small", region="local")
+        wait_until(lambda: _is_active(centre, "website"))
+        server_id = centre.hosting("website").id
+        wait_until(lambda: centre.rests(server_id))
+        centre.world.stop_server(server_id)
+        worker._tell(frozenset({server_id, centre.hosting("website").tenant_id, new_id("hst")}))
+        wait_until(lambda: centre.world.cloud.server(server_id).is_running, 5)

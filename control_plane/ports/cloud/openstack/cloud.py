@@ -28,6 +28,7 @@ from control_plane.ports.cloud.openstack.servers import (
     refuse_lost,
 )
 from control_plane.ports.cloud.openstack.tenants import Tenants
+from control_plane.ports.cloud.openstack.waits import Waits
 from control_plane.ports.cloud.openstack.wires import Wires
 from control_plane.ports.cloud.openstack.wishes import PORT, SSH, RegionSettings, epoch_of
 from control_plane.ports.cloud.port import (
@@ -57,8 +58,11 @@ _SPARE = timedelta(minutes=1)
 class OpenStackCloud(ThroughReceiver):
     """A region of OpenStack; see `port.Cloud`. `folder` is the worker's own."""
 
-    def __init__(self, api: Api, settings: RegionSettings, folder: Path) -> None:
+    def __init__(
+        self, api: Api, settings: RegionSettings, folder: Path, waits: Waits | None = None
+    ) -> None:
         self._settings = settings
+        self._waits = waits or Waits()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._guests = Guests(Authority(folder, settings.configurator), folder / "guests")
         self._tenants = Tenants(api, settings)
@@ -256,6 +260,10 @@ class OpenStackCloud(ThroughReceiver):
 
     def _looks(self, machine: Machine) -> Iterator[Machine]:
         """Yield a machine again and again, until it is gone or patience ends."""
+        with self._waits.watching(machine.server_id) as told:
+            yield from self._looks_when_told(machine, told)
+
+    def _looks_when_told(self, machine: Machine, told: threading.Event) -> Iterator[Machine]:
         end, pause, seen = time.monotonic() + PATIENCE_S, LOOK_EVERY_S, machine
         while True:
             if is_lost(seen):
@@ -263,7 +271,8 @@ class OpenStackCloud(ThroughReceiver):
             yield seen
             if time.monotonic() > end:
                 return
-            threading.Event().wait(pause)
+            told.wait(pause)
+            told.clear()  # what is told from now on is looked at once more
             pause = min(pause * 1.3, LOOK_AT_LEAST_EVERY_S)
             found = self._servers.get(seen)
             if found is None:
@@ -371,7 +380,7 @@ class OpenStackCloud(ThroughReceiver):
 
 
 def new_cloud(
-    clouds_file: Path, entry: str, settings: RegionSettings, folder: Path
+    clouds_file: Path, entry: str, settings: RegionSettings, folder: Path, waits: Waits
 ) -> OpenStackCloud:
     """Return the cloud of an entry in a `clouds.yaml`. Raises Refused (`cloud_settings_wrong`)."""
-    return OpenStackCloud(Api(clouds_file, entry), settings, folder)
+    return OpenStackCloud(Api(clouds_file, entry), settings, folder, waits)

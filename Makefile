@@ -80,6 +80,11 @@ test-cloud: dev ## the contract of clouds on the OpenStack that make devcloud br
 test-faults: dev ## all kills, also on the local cloud
 	$(PYTHON) -m pytest -m exhaustive
 
+.PHONY: faults-cloud
+faults-cloud: dev ## workers killed in 200 runs (EDUBBA_RUNS) on an OpenStack (TIER=fast) whose calls go wrong
+	set -a; . /etc/$${EDUBBA_DEVCLOUD:-devcloud}/edubba.env; EDUBBA_RUNS=$${EDUBBA_RUNS:-200} \
+		$(PYTHON) -m pytest -v --numprocesses=2 -m cloud tests/openstack/test_lost_answers.py
+
 .PHONY: bench
 bench: dev ## measure and print
 	$(PYTHON) -m pytest -q -s -m bench

@@ -38,6 +38,7 @@ FINISHED = {  # by the step that is over
 EVENTS = {  # by what happened, or what a step waits for
     "attachment_unreachable": "Waiting until what it is attached to can be reached",
     "cloud_busy": "Waiting for the cloud, which has much to do",
+    "cloud_certificate_wrong": "Waiting until the cloud has a certificate that is trusted",
     "cloud_changed": "The cloud is still at it, and is looked at again",
     "cloud_not_answering": "Waiting for the cloud to answer",
     "configuration_failed": "Configuring the server failed and is tried again",

@@ -51,7 +51,8 @@ STOPS: dict[str, Stop] = {
     "cloud_login_refused": Stop(
         "The cloud did not let the platform log in: {why}",
         _WAITS,
-        "An operator sees to user and password in `clouds.yaml` and retries.",
+        "An operator sees to user and password in `clouds.yaml`, and that the user still manages"
+        " the domain (docs/openstack.md), and retries.",
     ),
     "cloud_right_missing": Stop(
         "The cloud does not allow the platform: {call}",
@@ -88,7 +89,7 @@ STOPS: dict[str, Stop] = {
         "An operator sees to the catalogue or to `region_name` in `clouds.yaml` and retries.",
     ),
     "cloud_settings_wrong": Stop(
-        "The entry {cloud} of `clouds.yaml` does not say enough: {why}",
+        "The entry {cloud} of `clouds.yaml` can't be used: {why}",
         _WAITS,
         "An operator mends the file and retries.",
     ),

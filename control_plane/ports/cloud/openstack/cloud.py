@@ -88,10 +88,12 @@ class OpenStackCloud(ThroughReceiver):
     def ensure_server(self, spec: ServerSpec, fence: Fence) -> ServerFact:
         """Make or mend a server, and look for some seconds whether it runs."""
         self._fences.check(fence)
-        machine = self._servers.find(spec.server_id, self._check_place(spec))
-        if machine is not None and is_lost(machine) and not machine.holds_data:
-            self._remove(machine)  # it never was one: what the cloud could not make is made anew
-            machine = None
+        machine = None
+        for one in self._servers.find_all(spec.server_id, self._check_place(spec)):
+            if is_lost(one) and not one.holds_data:
+                self._remove(one)  # it never was one: what the cloud could not make is made anew
+            else:
+                machine = machine or one
         if machine is None:
             machine = self._servers.make(spec, self._guests.authority.public_key)
         else:
@@ -114,7 +116,7 @@ class OpenStackCloud(ThroughReceiver):
         machine = self._servers.find(server_id)
         if machine is None:
             return
-        self._wires.close_all_of(machine, for_good=False)
+        self._wires.close_all_of(server_id, machine.tenant_id, for_good=False)
         if machine.status == "ACTIVE":
             self._servers.act(machine, "os-stop")
             self._await_status(machine, STOPPED)
@@ -126,9 +128,8 @@ class OpenStackCloud(ThroughReceiver):
         place = self._servers.place(server_id)
         if place is None:
             return
-        machine = self._servers.find(server_id, place)
-        if machine is not None:
-            self._wires.close_all_of(machine, for_good=True)
+        self._wires.close_all_of(server_id, place, for_good=True)
+        for machine in self._servers.find_all(server_id, place):
             self._remove(machine)
         self._servers.remove_rest(server_id, place)
         self._guests.forget(server_id)
@@ -267,7 +268,7 @@ class OpenStackCloud(ThroughReceiver):
         end, pause, seen = time.monotonic() + PATIENCE_S, LOOK_EVERY_S, machine
         while True:
             if is_lost(seen):
-                raise refuse_lost(seen)
+                seen = self._other_than(seen)
             yield seen
             if time.monotonic() > end:
                 return
@@ -278,6 +279,18 @@ class OpenStackCloud(ThroughReceiver):
             if found is None:
                 return
             seen = found
+
+    def _other_than(self, lost: Machine) -> Machine:
+        """Return the machine that got the port, where one that was lost did not.
+
+        Raises Refused where there was no other, Unavailable where both are to be made anew.
+        """
+        found = self._servers.find_all(lost.server_id, lost.tenant_id)
+        if found and not is_lost(found[0]):
+            return found[0]
+        if len(found) > 1:
+            raise Unavailable("cloud_changed", why="two machines were asked for, and neither runs")
+        raise refuse_lost(lost)
 
     def _fact(self, machine: Machine) -> ServerFact:
         reasons = self._reasons(machine)
@@ -292,7 +305,7 @@ class OpenStackCloud(ThroughReceiver):
             return (machine.status.lower(),)
         if machine.metadata.get(HOST_KEY) is None and not self._servers.pin_host_key(machine):
             return ("booting",)
-        door = machine.door
+        door = self._servers.find_door(machine)
         if door is None:
             return ("address_missing",)
         try:
@@ -323,7 +336,7 @@ class OpenStackCloud(ThroughReceiver):
         if known is not None:
             return known
         machine = self._servers.find(server_id)
-        door = machine.door if machine is not None and machine.status == "ACTIVE" else None
+        door = self._servers.find_door(machine) if machine is not None else None
         if door is None:
             raise Unavailable("server_unreachable", server=server_id)
         with self._lock:

@@ -5,11 +5,13 @@ are kept for as long as the process lives, and with them tokens and the endpoint
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
 from keystoneauth1 import exceptions as trouble
 from keystoneauth1.identity.v3 import Password
 from keystoneauth1.session import Session, TCPKeepAliveAdapter
@@ -42,12 +44,21 @@ class Conflict(Unavailable):
     """Something is there or under way already (409): the next look finds out."""
 
 
-class Service:
-    """One API, as one project or domain sees it; paths begin after the version."""
+class _LockedOut(Refused):
+    """The cloud lets us in nowhere, or not in this project."""
 
-    def __init__(self, connection: Connection, name: str, region: str, breaker: Breaker) -> None:
-        self._connection, self._name, self._region = connection, name, region
-        self._breaker = breaker
+
+class Service:
+    """One API, as one project or domain sees it; paths begin after the version.
+
+    `let_in` is called where the cloud does not know us in a project, before it is asked once more.
+    """
+
+    def __init__(
+        self, connection: Connection, name: str, api: "Api", let_in: Callable[[], None] | None
+    ) -> None:
+        self._connection, self._name, self._region = connection, name, api.region
+        self._breaker, self._let_in = api.breaker, let_in
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         """Return a document. Raises Missing."""
@@ -80,10 +91,23 @@ class Service:
             marker = found[-1]["id"]
 
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        with self._breaker.asking():
-            return self._ask(method, path, **options)
+        try:
+            return self._ask(method, path, options)
+        except _LockedOut:
+            if self._let_in is None:
+                raise
+            log.info("project_joined_again", service=self._name)
+            self._let_in()
+            return self._ask(method, path, options)
 
-    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        with self._breaker.asking():
+            answer = self._answer(method, path, options)
+            if answer.status_code >= HTTPStatus.BAD_REQUEST:
+                self._fail(answer, f"{method} {path}")
+            return answer.json() if answer.content else {}
+
+    def _answer(self, method: str, path: str, options: Mapping[str, Any]) -> Any:
         version = {"microversion": COMPUTE_VERSION} if self._name == "compute" else {}
         try:
             proxy = getattr(self._connection, self._name)  # logs in, and finds the endpoint
@@ -94,9 +118,7 @@ class Service:
             CLOUD_CALLS.labels(self._region, self._name, "none").inc()
             raise _told(error, self._name) from error
         CLOUD_CALLS.labels(self._region, self._name, str(answer.status_code)).inc()
-        if answer.status_code >= HTTPStatus.BAD_REQUEST:
-            self._fail(answer, f"{method} {path}")
-        return answer.json() if answer.content else {}
+        return answer
 
     def _fail(self, answer: Any, call: str) -> NoReturn:
         """Raise what the answer means."""
@@ -105,7 +127,7 @@ class Service:
         if status == HTTPStatus.NOT_FOUND:
             raise Missing("cloud_changed", call=call, **facts)
         if status == HTTPStatus.UNAUTHORIZED:  # the SDK has already tried a fresh token
-            raise Refused("cloud_login_refused", **facts)
+            raise _LockedOut("cloud_login_refused", **facts)
         if "quota" in why.lower() and status in {403, 409, 413}:
             raise Refused("cloud_quota_exceeded", **facts)
         if "No more IP addresses" in why:
@@ -129,17 +151,18 @@ class Api:
 
     def __init__(self, clouds_file: Path, cloud: str) -> None:
         self.name = cloud
+        self.let_in: Callable[[str], None] = lambda _: None  # gives us a role in a project
         try:
+            _check_entry(clouds_file, cloud)
             found = OpenStackConfig(config_files=[str(clouds_file)], load_envvars=False)
             self._config = found.get_one(cloud)
-        except ConfigException as error:
+        except (_EntryWrong, ConfigException, trouble.ClientException) as error:
             raise Refused("cloud_settings_wrong", cloud=cloud, why=str(error)[:300]) from error
-        self._auth: dict[str, Any] = {
-            key: self._config.auth[key] for key in _AUTH if key in self._config.auth
-        }
-        self.domain_id = self._domain(clouds_file)
+        known = self._config.auth
+        self._auth: dict[str, Any] = {key: known[key] for key in _AUTH if key in known}
+        self.domain_id = str(known["domain_id"])
         self.region = str(self._config.get_region_name() or "")
-        self._breaker = Breaker()
+        self.breaker = Breaker()
         self._throttle = threading.BoundedSemaphore(AT_ONCE)
         self._discovered: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -147,12 +170,13 @@ class Api:
 
     def service(self, name: str, project_id: str | None = None) -> Service:
         """Return an API (`compute`, `network` …) as a project sees it; None: as the domain does."""
+        let_in = partial(self.let_in, project_id) if project_id else None
         with self._lock:
             connection = self._connections.get(project_id)
             if connection is None:
                 connection = self._connect(project_id)
                 self._connections[project_id] = connection
-        return Service(connection, name, self.region, self._breaker)
+        return Service(connection, name, self, let_in)
 
     def forget(self, project_id: str) -> None:
         """Drop the session of a project that is gone."""
@@ -163,18 +187,11 @@ class Api:
         """Return who we are, as a token says."""
         self.service("identity")
         session = self._connections[None].session
-        with self._breaker.asking():
+        with self.breaker.asking():
             try:
                 return str(session.get_user_id())
             except trouble.ClientException as error:
                 raise _told(error, "identity") from error
-
-    def _domain(self, clouds_file: Path) -> str:
-        domain = self._config.auth.get("domain_id")
-        if not domain or not {"auth_url", "password"} <= self._auth.keys():
-            why = f"{clouds_file.name} must name auth_url, user, password and domain_id"
-            raise Refused("cloud_settings_wrong", cloud=self.name, why=why)
-        return str(domain)
 
     def _connect(self, project_id: str | None) -> Connection:
         scope: dict[str, Any] = (
@@ -216,6 +233,35 @@ def _new_connections() -> Connections:
     return made
 
 
+class _EntryWrong(Exception):
+    """An entry of a `clouds.yaml` can't be used; says why, and never what is in it."""
+
+
+def _check_entry(clouds_file: Path, cloud: str) -> None:
+    """See that a file can be read and has what we need. Raises _EntryWrong."""
+    try:
+        document = yaml.safe_load(clouds_file.read_text())
+    except OSError as error:
+        raise _EntryWrong(f"{clouds_file}: {error.strerror}") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise _EntryWrong(f"{clouds_file} is no YAML at line {line}") from None
+    except ValueError as error:
+        raise _EntryWrong(f"{clouds_file} is no text in UTF-8") from error
+    entry = _part(_part(document, "clouds"), cloud)
+    if not entry:
+        raise _EntryWrong(f"{clouds_file} has no entry {cloud}")
+    auth = _part(entry, "auth")
+    for names in (("auth_url",), ("username", "user_id"), ("password",), ("domain_id",)):
+        if not any(auth.get(name) for name in names):
+            raise _EntryWrong(f"{clouds_file} names no {' or '.join(names)} under `auth`")
+
+
+def _part(document: Any, name: str) -> dict[str, Any]:
+    found = document.get(name) if isinstance(document, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
 def _reason(answer: Any) -> str:
     """Return what an error document says; each service has a form of its own."""
     try:
@@ -233,8 +279,10 @@ def _reason(answer: Any) -> str:
 def _told(error: Exception, service: str) -> Exception:
     """Return what a failure to ask means."""
     facts = {"service": service, "why": str(error)[:300]}
+    if isinstance(error, trouble.SSLError):
+        return Away("cloud_certificate_wrong", **facts)
     if isinstance(error, trouble.Unauthorized):
-        return Refused("cloud_login_refused", **facts)
+        return _LockedOut("cloud_login_refused", **facts)
     if isinstance(error, (trouble.EndpointNotFound, trouble.EmptyCatalog)):
         return Refused("cloud_service_missing", **facts)
     if isinstance(error, trouble.http.Forbidden):

@@ -40,6 +40,7 @@ class Machine:
     tenant_id: str
     project_id: str
     document: Document = field(repr=False)
+    floating: IPv4Address | None = None  # as the network has it
 
     @property
     def id(self) -> str:
@@ -69,12 +70,12 @@ class Machine:
 
     @property
     def address(self) -> IPv4Address | None:
-        """Its floating address, once the cloud tells it."""
+        """Its floating address, once it is seen: the cloud may be slow to tell it of a server."""
         for addresses in self.document["addresses"].values():
             for one in addresses:
                 if one.get("OS-EXT-IPS:type") == "floating":
                     return IPv4Address(one["addr"])
-        return None
+        return self.floating
 
     @property
     def door(self) -> Door | None:
@@ -95,13 +96,19 @@ class Servers:
     def find(self, server_id: str, tenant_id: str | None = None) -> Machine | None:
         """Return a server; one whose tenant is not known is looked for in all of them."""
         place = tenant_id or self.place(server_id)
-        if place is None:
-            return None
-        project_id = self._tenants.project(place)
+        return next(iter(self.find_all(server_id, place)), None) if place else None
+
+    def find_all(self, server_id: str, tenant_id: str) -> list[Machine]:
+        """Return the machines of a server's name: the one that has its port comes first.
+
+        Where an answer was lost and came late, a second was asked for, which the port refuses; the
+        cloud keeps it as one that it gave up.
+        """
+        project_id = self._tenants.project(tenant_id)
         query = {"name": f"^{re.escape(server_id)}$"}
-        for found in self._compute(project_id).list("/servers/detail", "servers", **query):
-            return Machine(place, project_id, found)
-        return None
+        listed = self._compute(project_id).list("/servers/detail", "servers", **query)
+        found = [Machine(tenant_id, project_id, one) for one in listed]
+        return sorted(found, key=lambda one: (is_lost(one), one.document["created"]))
 
     def get(self, machine: Machine) -> Machine | None:
         """Look at a server again."""
@@ -195,8 +202,21 @@ class Servers:
 
     def port(self, machine: Machine) -> Document | None:
         """Return a server's port."""
-        network = self._network(machine.project_id)
-        return next(network.list("/ports", "ports", name=machine.server_id), None)
+        return self._port(machine.project_id, machine.server_id)
+
+    def find_door(self, machine: Machine) -> Door | None:
+        """Return the way into a machine that runs.
+
+        Nova learns of a floating address by a message, which it misses where it was just building
+        the server, and looks by itself some minutes later: the network knows it at once.
+        """
+        if machine.status != "ACTIVE":
+            return None
+        port = self.port(machine) if machine.address is None else None
+        found = self._floating(machine.project_id, port["id"]) if port is not None else None
+        if found is not None:
+            machine.floating = IPv4Address(found["floating_ip_address"])
+        return machine.door
 
     def ports(self, project_id: str) -> list[Document]:
         """Return the ports of a project."""
@@ -222,12 +242,14 @@ class Servers:
 
     def remove_rest(self, server_id: str, tenant_id: str) -> None:
         """Remove what a machine that is gone leaves: its address and its port."""
-        project_id = self._tenants.project(tenant_id)
-        network = self._network(project_id)
-        for port in list(network.list("/ports", "ports", name=server_id)):
-            for one in list(network.list("/floatingips", "floatingips", port_id=port["id"])):
+        network = self._network(self._tenants.project(tenant_id))
+        ports = [one["id"] for one in network.list("/ports", "ports", name=server_id)]
+        of_ours = {"description": self._settings.tag}
+        for one in list(network.list("/floatingips", "floatingips", **of_ours)):
+            if one["port_id"] is None or one["port_id"] in ports:  # None: its port was removed
                 network.delete(f"/floatingips/{one['id']}")
-            network.delete(f"/ports/{port['id']}")
+        for port in ports:
+            network.delete(f"/ports/{port}")
         with self._lock:
             self._places.pop(server_id, None)
 
@@ -242,13 +264,22 @@ class Servers:
         ]
 
     def place(self, server_id: str) -> str | None:
-        """Return the tenant of a server, as far as that is known or can be found."""
+        """Return the tenant of a server, or of the port that is left of it, as far as is known."""
         with self._lock:
             known = self._places.get(server_id)
         if known is not None:
             return known
         found = (one.tenant_id for one in self.everything() if one.server_id == server_id)
-        return next(found, None)
+        return next(found, None) or self._place_of_port(server_id)
+
+    def _place_of_port(self, server_id: str) -> str | None:
+        projects = self._tenants.list_projects()
+        ports = at_once(*(lambda one=one: self._port(one["id"], server_id) for one in projects))
+        places = zip(projects, ports, strict=True)
+        return next((self._settings.tenant_of(one["name"]) for one, port in places if port), None)
+
+    def _port(self, project_id: str, server_id: str) -> Document | None:
+        return next(self._network(project_id).list("/ports", "ports", name=server_id), None)
 
     def _of_project(self, project_id: str) -> list[Document]:
         return list(self._compute(project_id).list("/servers/detail", "servers"))
@@ -282,7 +313,7 @@ class Servers:
 
     def _ensure_port(self, space: Space, spec: ServerSpec) -> Document:
         network = self._network(space.project_id)
-        found = next(network.list("/ports", "ports", name=spec.server_id), None)
+        found = self._port(space.project_id, spec.server_id)
         if found is not None:
             return found
         address = {"subnet_id": space.subnet_id, "ip_address": str(spec.address)}
@@ -297,7 +328,7 @@ class Servers:
             made: Document = network.post("/ports", {"port": wish})["port"]
         except Conflict as conflict:
             by = self._holder(network, spec)
-            if by is None:
+            if by in {None, spec.server_id}:  # ours, of which nobody was told
                 raise
             raise Refused("allocation_taken", serial=spec.serial, by=by) from conflict
         return made
@@ -308,15 +339,18 @@ class Servers:
         return str(found["name"]) if found is not None else None
 
     def _ensure_address(self, space: Space, port_id: str) -> None:
-        network = self._network(space.project_id)
-        if next(network.list("/floatingips", "floatingips", port_id=port_id), None) is not None:
+        if self._floating(space.project_id, port_id) is not None:
             return
         wish = {
             "floating_network_id": self._tenants.external_network(space.project_id),
             "port_id": port_id,
             "description": self._settings.tag,
         }
-        network.post("/floatingips", {"floatingip": wish})
+        self._network(space.project_id).post("/floatingips", {"floatingip": wish})
+
+    def _floating(self, project_id: str, port_id: str) -> Document | None:
+        found = self._network(project_id).list("/floatingips", "floatingips", port_id=port_id)
+        return next(found, None)
 
     def _compute(self, project_id: str) -> Service:
         return self._api.service("compute", project_id)

@@ -55,6 +55,7 @@ class Tenants:
         self._projects: dict[str, str] = {}
         self._spaces: dict[str, Space] = {}
         self._known: dict[str, str] = {}  # ids of what does not change: a role, a network, us
+        api.let_in = self._join
 
     def ensure(self, spec: TenantSpec) -> Space:
         """Make or mend all of it; a second time nothing is made."""
@@ -141,10 +142,15 @@ class Tenants:
     ) -> str:
         """Make a security group or mend its rules; return its id."""
         network, wish = self._network(project_id), frozenset(rules)
-        group = _first(network.list("/security-groups", "security_groups", name=name))
-        if group is None:
+        known = _oldest_first(network.list("/security-groups", "security_groups", name=name))
+        if known:
+            group, *doubles = known
+        else:
             wished = {"name": name, "description": tag or self._settings.tag}
             group = network.post("/security-groups", {"security_group": wished})["security_group"]
+            doubles = []
+        for one in doubles:  # names are not unique: an answer was lost that came late
+            self.remove_group(project_id, one["id"])
         seen = {Rule.seen(rule): rule["id"] for rule in group["security_group_rules"]}
         for rule in group["security_group_rules"]:
             if Rule.seen(rule) not in wish or seen[Rule.seen(rule)] != rule["id"]:
@@ -154,10 +160,14 @@ class Tenants:
             network.post("/security-group-rules", {"security_group_rules": missing})
         return str(group["id"])
 
-    def find_groups(self, project_id: str) -> dict[str, Document]:
-        """Return a project's security groups by name."""
+    def list_groups(self, project_id: str) -> list[Document]:
+        """Return a project's security groups, the oldest first."""
         found = self._network(project_id).list("/security-groups", "security_groups")
-        return {one["name"]: one for one in found}
+        return _oldest_first(found)
+
+    def find_groups(self, project_id: str) -> dict[str, Document]:
+        """Return a project's security groups by name; of doubles, the one that is used."""
+        return {one["name"]: one for one in reversed(self.list_groups(project_id))}
 
     def remove_group(self, project_id: str, group_id: str) -> None:
         """Remove a security group that no port is in."""
@@ -227,7 +237,7 @@ class Tenants:
         found = _first(network.list("/networks", "networks", name=name))
         if found is None:
             wish = {"name": name, "description": self._settings.tag}
-            found = network.post("/networks", {"network": wish})["network"]
+            found = _make_only(network, "/networks", {"network": wish})["network"]
         return found
 
     def _ensure_subnet(self, project_id: str, network: Document) -> str:
@@ -242,7 +252,8 @@ class Tenants:
             "gateway_ip": str(GATEWAY),
             "allocation_pools": [{"start": str(CLOUDS_OWN[0]), "end": str(CLOUDS_OWN[1])}],
         }
-        return str(self._network(project_id).post("/subnets", {"subnet": wish})["subnet"]["id"])
+        made = _make_only(self._network(project_id), "/subnets", {"subnet": wish})
+        return str(made["subnet"]["id"])
 
     def _ensure_router(self, space: Space, name: str) -> None:
         network = self._network(space.project_id)
@@ -254,7 +265,7 @@ class Tenants:
                 "description": self._settings.tag,
                 "external_gateway_info": gateway,
             }
-            router = network.post("/routers", {"router": wish})["router"]
+            router = _make_only(network, "/routers", {"router": wish})["router"]
         plugged = network.list("/ports", "ports", device_id=router["id"])
         if not any(_is_in(port, space.subnet_id) for port in plugged):
             try:
@@ -297,6 +308,24 @@ class Tenants:
 
     def _network(self, project_id: str) -> Service:
         return self._api.service("network", project_id)
+
+
+def _make_only(network: Service, path: str, document: Document) -> Document:
+    """Make what the quota allows once. Raises Conflict where it is there, or about to be.
+
+    It was not, a moment ago: what was asked for before, and not answered, comes now.
+    """
+    try:
+        return network.post(path, document)
+    except Refused as refused:
+        there = "overlaps with another subnet" in refused.facts["why"]
+        if refused.code != "cloud_quota_exceeded" and not there:
+            raise
+        raise Conflict("cloud_changed", call=f"POST {path}", **refused.facts) from refused
+
+
+def _oldest_first(found: Iterable[Document]) -> list[Document]:
+    return sorted(found, key=lambda one: (one["created_at"], one["id"]))
 
 
 def _first(found: Iterable[Document]) -> Document | None:

@@ -59,9 +59,11 @@ class Wires:
     def observe(self, spec: WireSpec) -> WireFact:
         """Say what is there of a wire."""
         project_id = self._tenants.project(spec.tenant_id)
-        group = self._tenants.find_groups(project_id).get(spec.wire_id)
-        if group is None:
+        known = self._tenants.list_groups(project_id)
+        groups = [one for one in known if one["name"] == spec.wire_id]
+        if not groups:
             return WireFact(spec.wire_id, None, is_whole=False)
+        group = groups[0]
         try:
             asking, answering = (self._end(spec, one) for one in (spec.from_server, spec.to_server))
         except (Refused, Unavailable):
@@ -69,7 +71,8 @@ class Wires:
             return WireFact(spec.wire_id, peers[0] if peers else None, is_whole=False)
         seen = {Rule.seen(rule) for rule in group["security_group_rules"]}
         is_whole = (
-            seen == wire_rules(spec, asking.address, answering.address)
+            len(groups) == 1
+            and seen == wire_rules(spec, asking.address, answering.address)
             and asking.is_in(group["id"])
             and answering.is_in(group["id"])
         )
@@ -78,10 +81,8 @@ class Wires:
     def remove(self, wire_id: str) -> None:
         """Close a wire, in whichever tenant it is."""
         for project in self._tenants.list_projects():
-            group = self._tenants.find_groups(project["id"]).get(wire_id)
-            if group is not None:
-                self._unplug(project["id"], [group])
-                self._tenants.remove_group(project["id"], group["id"])
+            groups = self._tenants.list_groups(project["id"])
+            self._forget(project["id"], [one for one in groups if one["name"] == wire_id])
 
     def opened_to(self, server_id: str, tenant_id: str) -> set[tuple[str, int]]:
         """Return the addresses and ports that wires open to a server."""
@@ -92,17 +93,25 @@ class Wires:
         known = [one for one in seen if one is not None and one.direction == "egress"]
         return {(one.peer.partition("/")[0], one.port) for one in known}
 
-    def close_all_of(self, machine: Machine, *, for_good: bool) -> None:
+    def close_all_of(self, server_id: str, tenant_id: str, *, for_good: bool) -> None:
         """Close the wires of a server; `for_good` forgets them, too."""
+        project_id = self._tenants.project(tenant_id)
         groups = [
             group
-            for group in self._tenants.find_groups(machine.project_id).values()
-            if machine.server_id in wire_ends(group["description"])[:2]
+            for group in self._tenants.list_groups(project_id)
+            if server_id in wire_ends(group["description"])[:2]
         ]
-        self._unplug(machine.project_id, groups)
         if for_good:
-            for group in groups:
-                self._tenants.remove_group(machine.project_id, group["id"])
+            self._forget(project_id, groups)
+        elif groups:
+            self._unplug(project_id, groups)
+
+    def _forget(self, project_id: str, groups: list[Document]) -> None:
+        """Remove groups, once no port is in them."""
+        if groups:
+            self._unplug(project_id, groups)
+        for group in groups:
+            self._tenants.remove_group(project_id, group["id"])
 
     def _unplug(self, project_id: str, groups: list[Document]) -> None:
         """Take ports out of groups."""

@@ -114,10 +114,12 @@ def _new_bell(settings: Settings) -> Bell:
 def _new_identity_source(settings: Settings) -> IdentitySource | None:
     if not settings.keystone_url:
         return None
-    file, credential = settings.keystone_clouds_file, None
-    if file is not None:
-        credential = read_credential(file, settings.keystone_entry)
-    source = KeystoneSource(settings.keystone_url, credential, settings.keystone_ca_file)
+    credential, authorities = None, None
+    if settings.keystone_clouds_file != Path():
+        credential = read_credential(settings.keystone_clouds_file, settings.keystone_entry)
+    if settings.keystone_ca_file != Path():
+        authorities = settings.keystone_ca_file
+    source = KeystoneSource(settings.keystone_url, credential, authorities)
     return CachedIdentitySource(source)
 
 

@@ -47,8 +47,8 @@ class Settings(BaseSettings):
     edge_https_port: int = Field(default=443, ge=1, le=65_535)
     retention_days: int = Field(default=30, ge=0)  # from ended to purged
     keystone_url: str = Field(default="", pattern=r"^(https?://\S+)?$")  # empty: no such tokens
-    keystone_ca_file: Path | None = None  # else the machine's own authorities
-    keystone_clouds_file: Path | None = None  # of a service credential; else tokens ask themselves
+    keystone_ca_file: Path = Path()  # none: the machine's own authorities
+    keystone_clouds_file: Path = Path()  # of a service credential; none: tokens ask themselves
     keystone_entry: str = Field(default="edubba-web", max_length=64)  # its entry in that file
     json_logs: bool = True
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -20,6 +20,14 @@ describe_cloud() {
     printf ', "platform_regions_file": "%s"' "${EDUBBA_REGIONS_FILE:-}"
 }
 
+# Whose tokens the API takes beside its own, as JSON too.
+describe_keystone() {
+    printf '"platform_keystone_url": "%s", "platform_keystone_ca_file": "%s"' \
+        "${EDUBBA_KEYSTONE_URL:-}" "${EDUBBA_KEYSTONE_CA_FILE:-}"
+    printf ', "platform_keystone_clouds_file": "%s", "platform_keystone_entry": "%s"' \
+        "${EDUBBA_KEYSTONE_CLOUDS_FILE:-}" "${EDUBBA_KEYSTONE_ENTRY:-edubba-web}"
+}
+
 CLOUD=${CLOUD:-local}
 readonly TOLD=/etc/${EDUBBA_DEVCLOUD:-devcloud}/edubba.env
 case $CLOUD in
@@ -66,9 +74,12 @@ if [[ -t 1 ]]; then watched=yes; fi
 start=$SECONDS
 printf 'Edubba on %s\n' "$(hostname)"
 playbooks/bootstrap.sh product
-release=$(printf '%s %s %s %s' "$(cat "$PREFIX/installed")" "$(digest_of playbooks)" "$(describe_cloud)" "${EDUBBA_CLOUD_NOTIFICATIONS_URL:-}" | sha256sum | cut -d ' ' -f 1)
+release=$({
+    printf '%s %s %s %s' "$(cat "$PREFIX/installed")" "$(digest_of playbooks)" "$(describe_cloud), $(describe_keystone)" "${EDUBBA_CLOUD_NOTIFICATIONS_URL:-}"
+    cat "${EDUBBA_KEYSTONE_CA_FILE:-/dev/null}" "${EDUBBA_KEYSTONE_CLOUDS_FILE:-/dev/null}"
+} | sha256sum | cut -d ' ' -f 1)
 variables=$(printf '{"platform_instance": "%s", "platform_release": "%s", "platform_http_port": %d, "platform_https_port": %d, "platform_web_port": %d, "platform_worker_metrics_port": %d, "platform_edge_metrics_port": %d, %s}' \
-    "$INSTANCE" "$release" "${EDUBBA_EDGE_HTTP_PORT:-80}" "${EDUBBA_EDGE_HTTPS_PORT:-443}" "${EDUBBA_BIND_PORT:-8600}" "${EDUBBA_WORKER_METRICS_PORT:-8601}" "${EDUBBA_EDGE_METRICS_PORT:-8605}" "$(describe_cloud)")
+    "$INSTANCE" "$release" "${EDUBBA_EDGE_HTTP_PORT:-80}" "${EDUBBA_EDGE_HTTPS_PORT:-443}" "${EDUBBA_BIND_PORT:-8600}" "${EDUBBA_WORKER_METRICS_PORT:-8601}" "${EDUBBA_EDGE_METRICS_PORT:-8605}" "$(describe_cloud), $(describe_keystone)")
 if is_up; then
     printf '  %-52s\n' "installed and running; nothing to set up"
 else

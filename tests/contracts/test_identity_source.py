@@ -19,6 +19,7 @@ from control_plane.ports.identity_source.memory import MemoryIdentitySource
 from control_plane.ports.identity_source.port import IdentitySource, Project
 from tests.keystones import PASSWORD, Keystone, a_keystone
 from tests.ports import free_port
+from tests.waiting import wait_until
 
 
 class World(Protocol):
@@ -174,3 +175,21 @@ def test_what_is_no_token_says_nothing(world: World, token: str) -> None:
 def test_one_that_is_away_says_so(world: World) -> None:
     with pytest.raises(Unavailable, match="identity_source_unavailable"):
         world.away().verify("gAAAA")
+
+
+@pytest.mark.cloud
+def test_a_service_credential_whose_own_token_ended_gets_another() -> None:
+    with keystone_by_service() as world:
+        assert isinstance(world, Real)
+        user_id, project = world.a_user(), world.a_project()
+        token = world.token(user_id, project, "member")
+        assert world.source.verify(token) is not None
+        own = world.source._own
+        assert own is not None
+        world.revoke(own)
+
+        def is_renewed() -> bool:
+            assert world.source.verify(token) is not None, "it says nothing of the other's token"
+            return world.source._own != own
+
+        wait_until(is_renewed)  # Keystone itself takes a moment where the token is the asker's

@@ -42,7 +42,7 @@ class KeystoneSource:
         self._http = httpx2.Client(
             base_url=f"{root}/v3",
             timeout=TIMEOUT,
-            verify=ssl.create_default_context(cafile=ca_file) if ca_file else True,
+            verify=ssl.create_default_context(cafile=ca_file),  # none: the machine's own
             trust_env=False,  # neither a proxy nor a netrc has a part in this
         )
 

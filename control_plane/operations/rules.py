@@ -109,15 +109,16 @@ STOPS: dict[str, Stop] = {
         _WAITS,
         "An operator writes it down again from a copy, or has the server ended and made anew.",
     ),
+    "server_vanished": Stop(
+        "Somebody removed the server in the cloud, with all that the tenant had written in it",
+        "Nothing is made in its place, so that nobody takes an empty server for a whole one.",
+        "Find out who removed it. To build it anew, without what it held: "
+        "openstack port unset --tag edubba_data {port}; then retry.",
+    ),
     "server_failed": Stop(
         "The cloud could not run the server: {why}",
         _WAITS,
         "An operator reads the cloud's own log, mends the cause and retries.",
-    ),
-    "image_change_unsupported": Stop(
-        "A server of this region can't change its image yet: its data is on the same disk",
-        _OLD_LIVE,
-        "Ask for a new hosting, move its content there, and let this one end.",
     ),
     "tenant_missing": Stop("The tenant is not there any more", _WAITS, _TELL_CENTRE),
     "tenant_not_empty": Stop(

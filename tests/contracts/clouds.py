@@ -52,6 +52,8 @@ class World(Protocol):
 
     def lose_process(self, spec: ServerSpec) -> None: ...
 
+    def leave_room(self, spec: ServerSpec) -> None: ...
+
     def a_changeable_family(self) -> str: ...
 
     def change_inside(self, spec: ServerSpec) -> None: ...
@@ -82,6 +84,9 @@ class Memory:
             server.is_running = False
 
         self.cloud.sabotage(spec.server_id, end)
+
+    def leave_room(self, spec: ServerSpec) -> None:
+        """Nothing is to be filled: its disks are no larger than asked for."""
 
     def a_changeable_family(self) -> str:
         return STATIC_SITE.family
@@ -124,6 +129,9 @@ class Local:
 
     def lose_process(self, spec: ServerSpec) -> None:
         self.world.kill_process(spec)
+
+    def leave_room(self, spec: ServerSpec) -> None:
+        """Nothing is to be filled: its disks are no larger than asked for."""
 
     def a_changeable_family(self) -> str:
         prepared_images("php-site")  # nothing of a static site can be changed
@@ -180,6 +188,11 @@ class Stage:
     @property
     def cloud(self) -> Cloud:
         return self.world.cloud
+
+    @property
+    def server(self) -> ServerSpec:
+        """The one server of a stage that is settled."""
+        return self.specs[0]
 
     def a_spec(self) -> ServerSpec:
         image = newest_image(self.cloud, "static-site")

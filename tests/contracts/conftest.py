@@ -1,7 +1,7 @@
 """The stage of the cloud's suites: each test plays on every cloud."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,24 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 @pytest.fixture
 def stage(world: World, tmp_path: Path) -> Iterator[Stage]:
-    found = Stage(world, tmp_path)
-    world.cloud.ensure_tenant(TenantSpec(found.tenant_id, new_id("agy")), found.fence)
+    with a_stage(Stage(world, tmp_path)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def settled(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A stage with one server, for all tests that leave it as it is."""
+    wish = Stage(world, tmp_path_factory.mktemp("settled"), serials=iter(range(101, 200)))
+    with a_stage(wish) as found:
+        found.a_server()
+        yield found
+
+
+@contextmanager
+def a_stage(found: Stage) -> Iterator[Stage]:
+    found.cloud.ensure_tenant(TenantSpec(found.tenant_id, new_id("agy")), found.fence)
     yield found
     newest = Fence(found.fence.life_id, 1_000)
     for spec in found.specs:
-        world.cloud.destroy_server(spec.server_id, newest)
-    world.cloud.destroy_tenant(found.tenant_id, newest)
+        found.cloud.destroy_server(spec.server_id, newest)
+    found.cloud.destroy_tenant(found.tenant_id, newest)

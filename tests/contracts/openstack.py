@@ -40,6 +40,14 @@ except OSError:
 """
 
 
+FILL = """
+import os, sys
+seen = os.statvfs("/srv")
+with open("/srv/ballast", "wb") as file:
+    os.posix_fallocate(file.fileno(), 0, seen.f_bavail * seen.f_frsize - int(sys.argv[1]))
+"""
+
+
 @dataclass
 class OpenStack:
     """A region under an installation's name of its own, so that nothing of others is touched."""
@@ -78,7 +86,7 @@ class OpenStack:
         return done.stdout
 
     def _ssh(self, spec: ServerSpec, argv: Any) -> list[str]:
-        door = self.cloud._door(spec.server_id)
+        door = self.cloud._lookout.door(spec.server_id)
         return [*self.cloud._guests._ssh(door), shlex.join(argv)]
 
     @contextmanager
@@ -94,6 +102,10 @@ class OpenStack:
     def may_connect(self, spec: ServerSpec, address: IPv4Address | None, port: int) -> bool:
         argv = self._ssh(spec, ("python3", "-c", CONNECT, str(address), str(port)))
         return subprocess.run(argv, check=False).returncode == 0
+
+    def leave_room(self, spec: ServerSpec) -> None:
+        """Fill the disk, a flavor's, up to what was asked for."""
+        self.run(spec, "python3", "-c", FILL, str(spec.limits.disk_mib << 20))
 
     def a_changeable_family(self) -> str:
         return "php-site"

@@ -34,6 +34,7 @@ from control_plane.ports.cloud.port import (
     ServerSpec,
     TenantSpec,
 )
+from control_plane.ports.cloud.receiver import ThroughReceiver
 from tests.images import prepared_images
 from tests.waiting import wait_until
 
@@ -87,18 +88,18 @@ class Release:
             found[digest].write_bytes(content)
         return found
 
-    def put(self, cloud: Cloud, server_id: str, fence: Fence) -> frozenset[str]:
+    def put(self, cloud: Cloud | ThroughReceiver, server_id: str, fence: Fence) -> frozenset[str]:
         """Carry what is missing, as the releases' steps do; return what that was."""
         blobs = self.blobs()
         missing = cloud.list_missing_blobs(server_id, blobs)
         cloud.put_blobs(server_id, iter([(digest, blobs[digest]) for digest in missing]), fence)
         return missing
 
-    def assemble(self, cloud: Cloud, server_id: str, fence: Fence) -> None:
+    def assemble(self, cloud: Cloud | ThroughReceiver, server_id: str, fence: Fence) -> None:
         self.put(cloud, server_id, fence)
         cloud.assemble_release(server_id, self.spec, fence)
 
-    def deploy(self, cloud: Cloud, server_id: str, fence: Fence) -> None:
+    def deploy(self, cloud: Cloud | ThroughReceiver, server_id: str, fence: Fence) -> None:
         self.assemble(cloud, server_id, fence)
         cloud.switch_release(server_id, self.deployment_id, fence)
 

@@ -15,11 +15,11 @@ import pytest
 from openstack.config import OpenStackConfig
 from openstack.connection import Connection
 
-from control_plane.ports.cloud.openstack.certificates import Authority
 from control_plane.ports.cloud.openstack.cloud import OpenStackCloud
 from control_plane.ports.cloud.openstack.guests import Door, Guests
+from control_plane.ports.cloud.openstack.machines import HOST_KEY, Machine
 from control_plane.ports.cloud.openstack.sdk import Api
-from control_plane.ports.cloud.openstack.servers import HOST_KEY, Machine, Servers
+from control_plane.ports.cloud.openstack.servers import Servers
 from control_plane.ports.cloud.openstack.wishes import RegionSettings
 from control_plane.ports.cloud.port import Limits, ServerSpec
 from control_plane.settings import Settings
@@ -51,7 +51,7 @@ class FastCloud(OpenStackCloud):
 
     def __init__(self, api: Api, settings: RegionSettings, folder: Path) -> None:
         super().__init__(api, settings, folder)
-        self._guests = _Inside(Authority(folder, settings.configurator), folder / "guests")
+        self._guests.__class__ = _Inside
         self._servers.__class__ = _Rows
 
 

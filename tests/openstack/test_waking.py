@@ -11,9 +11,9 @@ import openstack
 import pytest
 
 from control_plane.kit.ids import new_id
-from control_plane.ports.cloud.openstack import cloud as adapter
+from control_plane.ports.cloud.openstack import lookout as adapter
 from control_plane.ports.cloud.openstack.listener import Listener, Source
-from control_plane.ports.cloud.openstack.servers import Machine
+from control_plane.ports.cloud.openstack.machines import Machine
 from control_plane.ports.cloud.openstack.waits import Waits
 from control_plane.ports.cloud.port import Fence, Image, TenantSpec
 from control_plane.regions import OpenStackRegion, read_regions
@@ -86,7 +86,7 @@ def _time_until_seen(world: OpenStack, image: Image) -> tuple[float, float]:
 
     beside = threading.Thread(target=watch, args=(machine,))
     beside.start()
-    world.cloud._await_status(machine, {"ACTIVE"})
+    world.cloud._lookout.await_status(machine, {"ACTIVE"})
     seen = monotonic()
     beside.join()
     return seen - began, seen - active[0]

@@ -5,28 +5,27 @@ told as `reasons` of a server that does not run yet; the next call goes on from 
 """
 
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from control_plane.kit import clock
 from control_plane.kit.errors import Refused, Unavailable
 from control_plane.ports.cloud.openstack.certificates import Authority, Key
 from control_plane.ports.cloud.openstack.fences import Fences
-from control_plane.ports.cloud.openstack.guests import PROGRAM, Door, Guests, fence_arguments
-from control_plane.ports.cloud.openstack.sdk import Api
-from control_plane.ports.cloud.openstack.servers import (
-    DATA,
-    HOST_KEY,
+from control_plane.ports.cloud.openstack.guests import PROGRAM, Guests, fence_arguments
+from control_plane.ports.cloud.openstack.lookout import Lookout
+from control_plane.ports.cloud.openstack.machines import (
+    NEXT,
     STOPPED,
     Machine,
-    Servers,
     is_lost,
     refuse_lost,
 )
+from control_plane.ports.cloud.openstack.sdk import Api
+from control_plane.ports.cloud.openstack.servers import Servers
+from control_plane.ports.cloud.openstack.succession import Successions, is_as_wished
 from control_plane.ports.cloud.openstack.tenants import Tenants
 from control_plane.ports.cloud.openstack.waits import Waits
 from control_plane.ports.cloud.openstack.wires import Wires
@@ -48,9 +47,6 @@ from control_plane.ports.cloud.port import (
 )
 from control_plane.ports.cloud.receiver import Call, Feed, ThroughReceiver
 
-PATIENCE_S = 25.0  # of one call, for a machine to come or to go
-LOOK_EVERY_S, LOOK_AT_LEAST_EVERY_S = 0.5, 2.0
-REBOOT_AFTER = timedelta(minutes=3)  # of silence: an emulated machine boots in one
 NEIGHBOURS = 8  # of each sort are probed
 _SPARE = timedelta(minutes=1)
 
@@ -68,10 +64,10 @@ class OpenStackCloud(ThroughReceiver):
         self._tenants = Tenants(api, settings)
         self._servers = Servers(api, settings, self._tenants)
         self._wires = Wires(settings, self._tenants, self._servers)
+        self._lookout = Lookout(self._servers, self._guests, self._waits)
+        self._successions = Successions(self._servers, self._guests, self._lookout)
         self._fences = Fences()
         self._lock = threading.Lock()
-        self._doors: dict[str, Door] = {}
-        self._silent_since: dict[str, datetime] = {}
         self._runs: dict[tuple[str, str], tuple[Key, datetime]] = {}
         self._with_data: set[str] = set()
 
@@ -88,27 +84,35 @@ class OpenStackCloud(ThroughReceiver):
     def ensure_server(self, spec: ServerSpec, fence: Fence) -> ServerFact:
         """Make or mend a server, and look for some seconds whether it runs."""
         self._fences.check(fence)
-        machine = None
+        machines = []
         for one in self._servers.find_all(spec.server_id, self._check_place(spec)):
-            if is_lost(one) and not one.holds_data:
+            if is_lost(one) and not one.holds_data and not one.is_successor:
                 self._remove(one)  # it never was one: what the cloud could not make is made anew
             else:
-                machine = machine or one
-        if machine is None:
+                machines.append(one)
+        if not machines:
             machine = self._servers.make(spec, self._guests.authority.public_key)
-        else:
-            self._check_identity(machine, spec)
-            self._servers.mend(machine, spec)
-            if machine.status in STOPPED:
-                self._servers.act(machine, "os-start")
-        return self._await_running(machine)
+            return self._lookout.await_running(machine)
+        serving, others = machines[0], machines[1:]
+        self._check_identity(serving, spec)
+        if not is_as_wished(serving, spec):
+            self._forget(spec.server_id)
+            return self._successions.advance(serving, others, spec, fence)
+        self._servers.mend(serving, spec)
+        if serving.status in STOPPED:
+            self._servers.act(serving, "os-start")
+        self._successions.give_up(serving, others, fence)
+        fact = self._lookout.await_running(serving)
+        if fact.state is ServerState.RUNNING:
+            self._successions.finish(serving, others)
+        return fact
 
     def observe_server(self, server_id: str) -> ServerFact:
         """Say what is there now."""
         machine = self._servers.find(server_id)
         if machine is None:
             return ServerFact(server_id, ServerState.ABSENT)
-        return self._fact(machine)
+        return self._lookout.fact(machine)
 
     def stop_server(self, server_id: str, fence: Fence) -> None:
         """Stop a server and close its wires."""
@@ -119,7 +123,7 @@ class OpenStackCloud(ThroughReceiver):
         self._wires.close_all_of(server_id, machine.tenant_id, for_good=False)
         if machine.status == "ACTIVE":
             self._servers.act(machine, "os-stop")
-            self._await_status(machine, STOPPED)
+            self._lookout.await_status(machine, STOPPED)
         self._forget(server_id)
 
     def destroy_server(self, server_id: str, fence: Fence) -> None:
@@ -131,7 +135,9 @@ class OpenStackCloud(ThroughReceiver):
         self._wires.close_all_of(server_id, place, for_good=True)
         for machine in self._servers.find_all(server_id, place):
             self._remove(machine)
-        self._servers.remove_rest(server_id, place)
+        for name in (server_id + NEXT, server_id):
+            self._servers.remove_rest(name, place)
+        self._servers.forget(server_id)
         self._guests.forget(server_id)
 
     def ensure_wire(self, spec: WireSpec, fence: Fence) -> WireFact:
@@ -154,9 +160,13 @@ class OpenStackCloud(ThroughReceiver):
             tenant_id = self._settings.tenant_of(project["name"])
             epoch = epoch_of(project["description"])
             yield CloudObject("tenant", tenant_id, tenant_id, epoch, holds_data=False)
+        servers: dict[str, list[Machine]] = {}
         for one in self._servers.everything():
-            epoch = epoch_of(one.metadata.get("edubba", ""))
-            yield CloudObject("server", one.server_id, one.tenant_id, epoch, one.holds_data)
+            servers.setdefault(one.server_id, []).append(one)
+        for server_id, machines in servers.items():
+            epoch = min(epoch_of(one.metadata.get("edubba", "")) for one in machines)
+            holds_data = any(one.holds_data for one in machines)
+            yield CloudObject("server", server_id, machines[0].tenant_id, epoch, holds_data)
 
     def list_images(self) -> Iterable[Image]:
         """List the prepared images, the newest of a family first."""
@@ -164,7 +174,7 @@ class OpenStackCloud(ThroughReceiver):
 
     def probe_isolation(self, server_id: str, targets: Sequence[Target]) -> ProbeReport:
         """Try the targets, neighbours and what the guest knows of, from inside."""
-        door = self._door(server_id)
+        door = self._lookout.door(server_id)
         wished = [asdict(target) for target in (*targets, *self._neighbours(server_id))]
         report = self._guests.ask(door, "probe", about={"targets": wished})
         return ProbeReport(
@@ -186,7 +196,7 @@ class OpenStackCloud(ThroughReceiver):
     def open_run(self, server_id: str, run_id: str, lasts: timedelta, fence: Fence) -> Access:
         """Give a run a key of its own, which opens this server for this run alone."""
         self._mark_data(server_id, fence)
-        door, until = self._door(server_id), clock.now() + lasts
+        door, until = self._lookout.door(server_id), clock.now() + lasts
         ends = str(int(until.timestamp()))
         self._guests.ask(door, "open", run_id, *fence_arguments(fence), "--until", ends)
         with self._lock:
@@ -211,7 +221,7 @@ class OpenStackCloud(ThroughReceiver):
         for server_id in servers:
             machine = self._servers.find(server_id)
             if machine is not None and machine.status == "ACTIVE":
-                door = self._door(server_id)
+                door = self._lookout.door(server_id)
                 self._guests.ask(door, "close", run_id, *fence_arguments(fence))
             with self._lock:
                 self._runs.pop((run_id, server_id), None)
@@ -221,7 +231,7 @@ class OpenStackCloud(ThroughReceiver):
         if call.fence is not None:
             self._fences.check(call.fence)
         argv = ["receive", *fence_arguments(call.fence), call.name, *call.arguments]
-        return self._guests.talk(self._door(call.server_id), argv, feed)
+        return self._guests.talk(self._lookout.door(call.server_id), argv, feed)
 
     def _check_place(self, spec: ServerSpec) -> str:
         """Return the tenant of a server. Raises Refused where it is not there, or another."""
@@ -235,113 +245,11 @@ class OpenStackCloud(ThroughReceiver):
         known = machine.metadata
         if known.get("edubba_serial") != str(spec.serial):
             raise Refused("server_identity_changed", server=spec.server_id)
-        if known.get("edubba_image") != spec.image:
-            raise Refused("image_change_unsupported", server=spec.server_id)
         disk = int(known.get("edubba_disk_mib", "0"))
         if spec.limits.disk_mib < disk:
             raise Refused("disk_cannot_shrink", from_mib=disk)
         if is_lost(machine):
             raise refuse_lost(machine)
-
-    def _await_running(self, machine: Machine) -> ServerFact:
-        """Look at a machine until it serves, or patience ends; return what was seen."""
-        fact = ServerFact(machine.server_id, ServerState.ABSENT)
-        for seen in self._looks(machine):
-            fact = self._fact(seen)
-            if fact.state is ServerState.RUNNING:
-                break
-        return fact
-
-    def _await_status(self, machine: Machine, wanted: Iterable[str]) -> None:
-        """Look at a machine until the cloud says so. Raises Unavailable if patience ends first."""
-        for seen in self._looks(machine):
-            if seen.status in wanted:
-                return
-        raise Unavailable("cloud_changed", why=f"a server is not yet {' or '.join(wanted)}")
-
-    def _looks(self, machine: Machine) -> Iterator[Machine]:
-        """Yield a machine again and again, until it is gone or patience ends."""
-        with self._waits.watching(machine.server_id) as told:
-            yield from self._looks_when_told(machine, told)
-
-    def _looks_when_told(self, machine: Machine, told: threading.Event) -> Iterator[Machine]:
-        end, pause, seen = time.monotonic() + PATIENCE_S, LOOK_EVERY_S, machine
-        while True:
-            if is_lost(seen):
-                seen = self._other_than(seen)
-            yield seen
-            if time.monotonic() > end:
-                return
-            told.wait(pause)
-            told.clear()  # what is told from now on is looked at once more
-            pause = min(pause * 1.3, LOOK_AT_LEAST_EVERY_S)
-            found = self._servers.get(seen)
-            if found is None:
-                return
-            seen = found
-
-    def _other_than(self, lost: Machine) -> Machine:
-        """Return the machine that got the port, where one that was lost did not.
-
-        Raises Refused where there was no other, Unavailable where both are to be made anew.
-        """
-        found = self._servers.find_all(lost.server_id, lost.tenant_id)
-        if found and not is_lost(found[0]):
-            return found[0]
-        if len(found) > 1:
-            raise Unavailable("cloud_changed", why="two machines were asked for, and neither runs")
-        raise refuse_lost(lost)
-
-    def _fact(self, machine: Machine) -> ServerFact:
-        reasons = self._reasons(machine)
-        state = ServerState.STOPPED if reasons else ServerState.RUNNING
-        image = machine.metadata.get("edubba_image")
-        address: IPv4Address | None = machine.address
-        return ServerFact(machine.server_id, state, address, image, reasons)
-
-    def _reasons(self, machine: Machine) -> tuple[str, ...]:
-        """Say why a machine does not serve, as far as can be seen; nothing: it does."""
-        if machine.status != "ACTIVE":
-            return (machine.status.lower(),)
-        if machine.metadata.get(HOST_KEY) is None and not self._servers.pin_host_key(machine):
-            return ("booting",)
-        door = self._servers.find_door(machine)
-        if door is None:
-            return ("address_missing",)
-        try:
-            state = self._guests.ask(door, "state")
-        except Unavailable:
-            self._reboot_where_silent(machine)
-            return ("unreachable",)
-        with self._lock:
-            self._doors[machine.server_id] = door
-            self._silent_since.pop(machine.server_id, None)
-        return () if state.get("up") is True else ("process_down",)
-
-    def _reboot_where_silent(self, machine: Machine) -> None:
-        """Start a machine anew that runs, as the cloud says, and has not answered for long."""
-        now = clock.now()
-        with self._lock:
-            self._doors.pop(machine.server_id, None)
-            since = self._silent_since.setdefault(machine.server_id, now)
-            if now - since < REBOOT_AFTER:
-                return
-            self._silent_since[machine.server_id] = now
-        self._servers.act(machine, "reboot", {"type": "HARD"})
-
-    def _door(self, server_id: str) -> Door:
-        """Return the way into a running server. Raises Unavailable (`server_unreachable`)."""
-        with self._lock:
-            known = self._doors.get(server_id)
-        if known is not None:
-            return known
-        machine = self._servers.find(server_id)
-        door = self._servers.find_door(machine) if machine is not None else None
-        if door is None:
-            raise Unavailable("server_unreachable", server=server_id)
-        with self._lock:
-            self._doors[server_id] = door
-        return door
 
     def _mark_data(self, server_id: str, fence: Fence) -> None:
         """Write down that a server holds something of the tenant's, before it does."""
@@ -353,14 +261,13 @@ class OpenStackCloud(ThroughReceiver):
         if machine is None or machine.status != "ACTIVE":
             raise Unavailable("server_unreachable", server=server_id)
         if not machine.holds_data:
-            self._servers.write(machine, {DATA: "1"})
+            self._servers.mark_data(machine)
         with self._lock:
             self._with_data.add(server_id)
 
     def _neighbours(self, server_id: str) -> list[Target]:
         """Return servers of the tenant and of others that must not answer this one."""
-        with self._lock:
-            doors = [one for one in self._doors.values() if one.server_id != server_id]
+        doors = [one for one in self._lookout.doors() if one.server_id != server_id]
         addresses = [(door.server_id, str(door.address)) for door in doors[:NEIGHBOURS]]
         place = self._servers.place(server_id)
         opened: set[tuple[str, int]] = set()
@@ -378,17 +285,12 @@ class OpenStackCloud(ThroughReceiver):
         """Remove a machine and see that it is gone. Raises Unavailable while it is not."""
         self._servers.remove(machine)
         self._forget(machine.server_id)
-        end = time.monotonic() + PATIENCE_S
-        while self._servers.get(machine) is not None:
-            if time.monotonic() > end:
-                raise Unavailable("cloud_changed", why="a server is being removed")
-            threading.Event().wait(LOOK_EVERY_S)
+        self._lookout.await_gone(machine)
 
     def _forget(self, server_id: str) -> None:
+        self._lookout.forget(server_id)
         with self._lock:
-            self._doors.pop(server_id, None)
             self._with_data.discard(server_id)
-            self._silent_since.pop(server_id, None)
             self._runs = {key: run for key, run in self._runs.items() if key[1] != server_id}
 
 

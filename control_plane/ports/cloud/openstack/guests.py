@@ -12,11 +12,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from control_plane.kit import clock
+from control_plane.kit import clock, ssh
 from control_plane.kit.errors import Refused, Unavailable
 from control_plane.ports.cloud.openstack.certificates import Authority
 from control_plane.ports.cloud.port import Fence
@@ -25,21 +26,6 @@ from control_plane.ports.cloud.receiver import Feed, Feeder, Write, read_bounded
 PROGRAM = "/usr/lib/edubba/guest"
 _LASTS = timedelta(minutes=10)
 _RENEWED_BEFORE = timedelta(minutes=5)
-_LOST = 255  # ssh's own code: not reached, or not let in
-_OPTIONS = (
-    "BatchMode=yes",
-    "IdentitiesOnly=yes",
-    "StrictHostKeyChecking=yes",
-    "GlobalKnownHostsFile=/dev/null",
-    "HostKeyAlgorithms=ssh-ed25519",
-    "PreferredAuthentications=publickey",
-    "ConnectTimeout=15",
-    "ServerAliveInterval=10",
-    "ServerAliveCountMax=3",
-    "ControlMaster=auto",
-    "ControlPersist=15",
-    "LogLevel=ERROR",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +35,11 @@ class Door:
     server_id: str
     address: IPv4Address
     host_key: str
+
+    @property
+    def name(self) -> str:
+        """A short name of this way in: another machine behind the address has another one."""
+        return sha256(f"{self.address} {self.host_key}".encode()).hexdigest()[:16]
 
 
 class Guests:
@@ -107,27 +98,50 @@ class Guests:
         feeder.join()
         if feeder.failure:
             raise feeder.failure
-        if code == _LOST or (code and not text.lstrip().startswith(b'{"error"')):
+        if code == ssh.LOST or (code and not text.lstrip().startswith(b'{"error"')):
             raise Unavailable("server_unreachable", server=door.server_id, why=said[-300:])
         return text
+
+    def carry(self, source: Door, target: Door, fence: Fence) -> None:
+        """Bring all that was written in one server over to another; both rest.
+
+        Raises Unavailable (`server_unreachable`) where either end did not come to its end.
+        """
+        pack = [*self._ssh(source), shlex.join([PROGRAM, "pack"])]
+        unpack = [*self._ssh(target), shlex.join([PROGRAM, "unpack", *fence_arguments(fence)])]
+        piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with (
+            subprocess.Popen(pack, stdin=subprocess.DEVNULL, **piped) as giving,
+            subprocess.Popen(unpack, stdin=giving.stdout, **piped) as taking,
+        ):
+            assert giving.stdout is not None  # noqa: S101  # as was asked for
+            assert giving.stderr is not None  # noqa: S101
+            giving.stdout.close()  # who takes has it, and ends who gives when it ends
+            _, said = taking.communicate()
+            why = b"\n".join((giving.stderr.read(4096), said[-4096:])).decode(errors="replace")
+        if giving.returncode or taking.returncode:
+            raise Unavailable("server_unreachable", server=target.server_id, why=why[-300:])
 
     def forget(self, server_id: str) -> None:
         """Drop what was kept for a server that is gone."""
         with self._lock:
             self._until.pop(server_id, None)
-            for suffix in (".key", ".key-cert.pub", ".hosts"):
-                (self._folder / f"{server_id}{suffix}").unlink(missing_ok=True)
+            for path in self._folder.glob(f"{server_id}.*"):
+                path.unlink(missing_ok=True)
 
     def _ssh(self, door: Door) -> list[str]:
-        key = self._ensure_key(door)
+        key, name = self._ensure_key(door), door.name
+        hosts = self._folder / f"{door.server_id}.{name}.hosts"
+        if not hosts.exists():
+            _write(hosts, f"{door.server_id} {door.host_key}\n")
         files = (
+            f"IdentityFile={key}",
             f"CertificateFile={key}-cert.pub",
-            f"UserKnownHostsFile={key.with_suffix('.hosts')}",
+            f"UserKnownHostsFile={hosts}",
             f"HostKeyAlias={door.server_id}",
-            f"ControlPath={self._folder}/%C",
+            f"ControlPath={self._folder}/{name}",
         )
-        options = [part for one in (*_OPTIONS, *files) for part in ("-o", one)]
-        return ["ssh", "-F", "none", "-T", "-i", str(key), *options, f"root@{door.address}"]
+        return [*ssh.command(*files), f"root@{door.address}"]
 
     def _ensure_key(self, door: Door) -> Path:
         path = self._folder / f"{door.server_id}.key"
@@ -138,7 +152,6 @@ class Guests:
                 _write(path.with_name(f"{path.name}-cert.pub"), key.certificate)
                 _write(path, key.private)
                 self._until[door.server_id] = now + _LASTS
-            _write(path.with_suffix(".hosts"), f"{door.server_id} {door.host_key}\n")
         return path
 
 

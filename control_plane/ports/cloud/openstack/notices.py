@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from control_plane.kit.ids import is_id
+from control_plane.ports.cloud.openstack.machines import NEXT
 
 MAX_BYTES = 256 * 1024  # a server's is some 4 KiB
 OURS = ("hst", "ten")  # what servers, ports, volumes, and what networks and projects are named by
 _NAMED = ("port", "network", "subnet", "router", "volume")
-_OURS = re.compile(r"(?:^|-)([a-z]{3}_[0-9a-z]{1,40})$")
+_OURS = re.compile(rf"(?:^|-)([a-z]{{3}}_[0-9a-z]{{1,40}})(?:{re.escape(NEXT)})?$")
 _DONE = (".end", ".error")
 _STATE_CHANGED = "compute.instance.update"
 

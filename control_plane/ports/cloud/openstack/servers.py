@@ -9,12 +9,19 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any
 
 from control_plane.kit.errors import Refused
 from control_plane.ports.cloud.openstack.guests import Door
+from control_plane.ports.cloud.openstack.machines import (
+    DATA,
+    HOST_KEY,
+    NEXT,
+    STOPPED,
+    Machine,
+    in_order,
+)
 from control_plane.ports.cloud.openstack.sdk import Api, Conflict, Missing, Service
 from control_plane.ports.cloud.openstack.tenants import Space, Tenants, at_once
 from control_plane.ports.cloud.openstack.wishes import (
@@ -26,62 +33,8 @@ from control_plane.ports.cloud.openstack.wishes import (
 from control_plane.ports.cloud.port import Image, ServerSpec
 
 Document = dict[str, Any]
-DATA, HOST_KEY = "edubba_data", "edubba_host_key"
 _CONSOLE_LINES = 400
 _HOST_KEY = re.compile(r"^EDUBBA-HOST-KEY (ssh-ed25519 [A-Za-z0-9+/=]{50,100})\s*$", re.MULTILINE)
-_LOST = frozenset({"ERROR", "DELETED", "SOFT_DELETED"})
-STOPPED = frozenset({"SHUTOFF", "PAUSED", "SUSPENDED"})
-
-
-@dataclass(slots=True)
-class Machine:
-    """A server as the cloud tells of it."""
-
-    tenant_id: str
-    project_id: str
-    document: Document = field(repr=False)
-    floating: IPv4Address | None = None  # as the network has it
-
-    @property
-    def id(self) -> str:
-        """The cloud's own id."""
-        return str(self.document["id"])
-
-    @property
-    def server_id(self) -> str:
-        """Our id."""
-        return str(self.document["name"])
-
-    @property
-    def status(self) -> str:
-        """The cloud's word for its state, as `ACTIVE`."""
-        return str(self.document["status"])
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """What we wrote on it."""
-        known: Mapping[str, str] = self.document["metadata"]
-        return known
-
-    @property
-    def holds_data(self) -> bool:
-        """Whether anything of the tenant's may be on it."""
-        return DATA in self.metadata
-
-    @property
-    def address(self) -> IPv4Address | None:
-        """Its floating address, once it is seen: the cloud may be slow to tell it of a server."""
-        for addresses in self.document["addresses"].values():
-            for one in addresses:
-                if one.get("OS-EXT-IPS:type") == "floating":
-                    return IPv4Address(one["addr"])
-        return self.floating
-
-    @property
-    def door(self) -> Door | None:
-        """The way in, once its host key is pinned and it has an address."""
-        key, address = self.metadata.get(HOST_KEY), self.address
-        return Door(self.server_id, address, key) if key and address else None
 
 
 class Servers:
@@ -99,16 +52,16 @@ class Servers:
         return next(iter(self.find_all(server_id, place)), None) if place else None
 
     def find_all(self, server_id: str, tenant_id: str) -> list[Machine]:
-        """Return the machines of a server's name: the one that has its port comes first.
+        """Return the machines of a server: the one that serves comes first.
 
-        Where an answer was lost and came late, a second was asked for, which the port refuses; the
-        cloud keeps it as one that it gave up.
+        Beside it can be its successor or its predecessor. And where an answer was lost and came
+        late, a second was asked for, which the port refuses; the cloud keeps it as one that it
+        gave up.
         """
         project_id = self._tenants.project(tenant_id)
-        query = {"name": f"^{re.escape(server_id)}$"}
+        query = {"name": f"^{re.escape(server_id)}({re.escape(NEXT)})?$"}
         listed = self._compute(project_id).list("/servers/detail", "servers", **query)
-        found = [Machine(tenant_id, project_id, one) for one in listed]
-        return sorted(found, key=lambda one: (is_lost(one), one.document["created"]))
+        return in_order(Machine(tenant_id, project_id, one) for one in listed)
 
     def get(self, machine: Machine) -> Machine | None:
         """Look at a server again."""
@@ -119,28 +72,33 @@ class Servers:
         return Machine(machine.tenant_id, machine.project_id, found)
 
     def everything(self) -> Iterator[Machine]:
-        """Yield the servers of all tenants."""
+        """Yield the servers of all tenants; a successor is a machine of its own."""
         projects = self._tenants.list_projects()
         listed = at_once(*(lambda one=one: self._of_project(one["id"]) for one in projects))
         for project, documents in zip(projects, listed, strict=True):
             tenant_id = self._settings.tenant_of(project["name"])
             for document in documents:
                 with self._lock:
-                    self._places[document["name"]] = tenant_id
+                    self._places[document["name"].removesuffix(NEXT)] = tenant_id
                 yield Machine(tenant_id, project["id"], document)
 
-    def make(self, spec: ServerSpec, user_ca: str) -> Machine:
-        """Make what is missing of a server; what is there of an earlier try is taken."""
+    def make(self, spec: ServerSpec, user_ca: str, suffix: str = "") -> Machine:
+        """Make what is missing of a server; what is there of an earlier try is taken.
+
+        With the suffix NEXT, its successor, which has an address of its own until it serves.
+        """
         space = self._tenants.space(spec.tenant_id)
         image, flavor, port = at_once(
             lambda: self._find_image(spec),
             lambda: self._flavor(spec),
-            lambda: self._ensure_port(space, spec),
+            lambda: self._ensure_port(space, spec, suffix),
         )
+        if DATA in port["tags"]:
+            raise Refused("server_vanished", server=spec.server_id, port=port["id"])
         with self._lock:
             self._places[spec.server_id] = spec.tenant_id
         wish = {
-            "name": spec.server_id,
+            "name": spec.server_id + suffix,
             "imageRef": image["id"],
             "flavorRef": flavor["id"],
             "networks": [{"port": port["id"]}],
@@ -153,10 +111,10 @@ class Servers:
             lambda: compute.post("/servers", {"server": wish}),
             lambda: self._ensure_address(space, port["id"]),
         )
-        made = self.find(spec.server_id, spec.tenant_id)
-        if made is None:
-            raise Conflict("cloud_changed", why="a server vanished while it was made")
-        return made
+        for made in self.find_all(spec.server_id, spec.tenant_id):
+            if made.name == wish["name"]:
+                return made
+        raise Conflict("cloud_changed", why="a server vanished while it was made")
 
     def mend(self, machine: Machine, spec: ServerSpec) -> None:
         """See that nothing but what is wished for gets in or out, and that it can be reached."""
@@ -172,6 +130,15 @@ class Servers:
             self.change_port(space.project_id, port["id"], groups)
         if machine.address is None:
             self._ensure_address(space, port["id"])
+        if machine.status == "ACTIVE" and port["device_id"] != machine.id:
+            self.act(machine, "os-stop")  # somebody pulled the plug
+            raise Conflict("cloud_changed", why="a server is being stopped to be plugged in")
+        if machine.status in STOPPED:
+            self.plug(machine, port)
+
+    def ensure_port(self, spec: ServerSpec) -> Document:
+        """Make a server's port, or return it."""
+        return self._ensure_port(self._tenants.space(spec.tenant_id), spec)
 
     def act(self, machine: Machine, action: str, about: Any = None) -> Document:
         """Ask for an action, as `os-start`; one that is under way already is as good."""
@@ -200,6 +167,16 @@ class Servers:
         self._compute(machine.project_id).post(path, {"metadata": dict(metadata)})
         machine.document["metadata"].update(metadata)
 
+    def mark_data(self, machine: Machine) -> None:
+        """Write down that a machine holds something of the tenant's.
+
+        On its port, too: that is left where somebody removes the machine, and tells of the loss.
+        """
+        port = self.port(machine)
+        if port is not None:
+            self._network(machine.project_id).put(f"/ports/{port['id']}/tags/{DATA}")
+        self.write(machine, {DATA: "1"})
+
     def port(self, machine: Machine) -> Document | None:
         """Return a server's port."""
         return self._port(machine.project_id, machine.server_id)
@@ -212,11 +189,34 @@ class Servers:
         """
         if machine.status != "ACTIVE":
             return None
-        port = self.port(machine) if machine.address is None else None
+        port = next(iter(self.plugged(machine)), None) if machine.address is None else None
         found = self._floating(machine.project_id, port["id"]) if port is not None else None
         if found is not None:
             machine.floating = IPv4Address(found["floating_ip_address"])
         return machine.door
+
+    def plug(self, machine: Machine, port: Document) -> None:
+        """Plug a port into a machine that is stopped; nothing happens where it is its own."""
+        if port["device_id"] != machine.id:
+            path = f"/servers/{machine.id}/os-interface"
+            wish = {"interfaceAttachment": {"port_id": port["id"]}}
+            self._compute(machine.project_id).post(path, wish)
+
+    def unplug(self, machine: Machine, port: Document) -> None:
+        """Ask for a port to be taken off a machine."""
+        path = f"/servers/{machine.id}/os-interface/{port['id']}"
+        self._compute(machine.project_id).delete(path)
+
+    def plugged(self, machine: Machine) -> list[Document]:
+        """Return the ports that are plugged into a machine."""
+        network = self._network(machine.project_id)
+        return list(network.list("/ports", "ports", device_id=machine.id))
+
+    def rename(self, machine: Machine) -> None:
+        """Give a successor its predecessor's name, once that is gone."""
+        path, wish = f"/servers/{machine.id}", {"server": {"name": machine.server_id}}
+        self._compute(machine.project_id).put(path, wish)
+        machine.document["name"] = machine.server_id
 
     def ports(self, project_id: str) -> list[Document]:
         """Return the ports of a project."""
@@ -240,16 +240,19 @@ class Servers:
         """Ask for the end of a machine."""
         self._compute(machine.project_id).delete(f"/servers/{machine.id}")
 
-    def remove_rest(self, server_id: str, tenant_id: str) -> None:
+    def remove_rest(self, name: str, tenant_id: str) -> None:
         """Remove what a machine that is gone leaves: its address and its port."""
         network = self._network(self._tenants.project(tenant_id))
-        ports = [one["id"] for one in network.list("/ports", "ports", name=server_id)]
+        ports = [one["id"] for one in network.list("/ports", "ports", name=name)]
         of_ours = {"description": self._settings.tag}
         for one in list(network.list("/floatingips", "floatingips", **of_ours)):
             if one["port_id"] is None or one["port_id"] in ports:  # None: its port was removed
                 network.delete(f"/floatingips/{one['id']}")
         for port in ports:
             network.delete(f"/ports/{port}")
+
+    def forget(self, server_id: str) -> None:
+        """Forget where a server was that is gone."""
         with self._lock:
             self._places.pop(server_id, None)
 
@@ -311,15 +314,17 @@ class Servers:
             self._flavors = []  # an operator may add one
             raise
 
-    def _ensure_port(self, space: Space, spec: ServerSpec) -> Document:
-        network = self._network(space.project_id)
-        found = self._port(space.project_id, spec.server_id)
+    def _ensure_port(self, space: Space, spec: ServerSpec, suffix: str = "") -> Document:
+        network, name = self._network(space.project_id), spec.server_id + suffix
+        found = self._port(space.project_id, name)
         if found is not None:
             return found
-        address = {"subnet_id": space.subnet_id, "ip_address": str(spec.address)}
+        address = {"subnet_id": space.subnet_id}
+        if not suffix:
+            address["ip_address"] = str(spec.address)
         wish = {
             "network_id": space.network_id,
-            "name": spec.server_id,
+            "name": name,
             "description": self._settings.tag,
             "fixed_ips": [address],
             "security_groups": [space.group_id],
@@ -328,7 +333,7 @@ class Servers:
             made: Document = network.post("/ports", {"port": wish})["port"]
         except Conflict as conflict:
             by = self._holder(network, spec)
-            if by in {None, spec.server_id}:  # ours, of which nobody was told
+            if by in {None, name}:  # ours, of which nobody was told
                 raise
             raise Refused("allocation_taken", serial=spec.serial, by=by) from conflict
         return made
@@ -357,18 +362,6 @@ class Servers:
 
     def _network(self, project_id: str) -> Service:
         return self._api.service("network", project_id)
-
-
-def is_lost(machine: Machine) -> bool:
-    """Whether the cloud gave a server up."""
-    return machine.status in _LOST
-
-
-def refuse_lost(machine: Machine) -> Refused:
-    """Return what to say of a server that the cloud gave up."""
-    why = str(machine.document.get("fault", {}).get("message", ""))[:300]
-    full = "No valid host" in why or "Exhausted all hosts" in why
-    return Refused("cloud_full" if full else "server_failed", server=machine.server_id, why=why)
 
 
 def _user_data(spec: ServerSpec, user_ca: str) -> str:

@@ -8,7 +8,8 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from control_plane.kit.errors import Refused, Unavailable
-from control_plane.ports.cloud.openstack.servers import Machine, Servers
+from control_plane.ports.cloud.openstack.machines import Machine
+from control_plane.ports.cloud.openstack.servers import Servers
 from control_plane.ports.cloud.openstack.tenants import Tenants
 from control_plane.ports.cloud.openstack.wishes import (
     RegionSettings,

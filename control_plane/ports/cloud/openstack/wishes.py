@@ -73,8 +73,15 @@ def server_metadata(settings: RegionSettings, spec: ServerSpec) -> dict[str, str
         "edubba_tenant": spec.tenant_id,
         "edubba_image": spec.image,
         "edubba_serial": str(spec.serial),
+        "edubba_limits": limits_told(spec.limits),
         "edubba_disk_mib": str(spec.limits.disk_mib),
     }
+
+
+def limits_told(limits: Limits) -> str:
+    """Return limits as they are written on a server, which was told them once for all."""
+    parts = (limits.memory_mib, limits.cpu_millis, limits.pids, limits.disk_mib)
+    return "/".join(str(part) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +150,7 @@ def wire_rules(spec: WireSpec, asking: IPv4Address, answering: IPv4Address) -> f
 
 def network_quota(settings: RegionSettings) -> dict[str, int]:
     """Return what a tenant may have of the network: one of each, so that none is made twice."""
-    most = settings.servers_max
+    most = settings.servers_max + 1  # a successor
     return {
         "network": 1,
         "subnet": 1,
@@ -157,7 +164,7 @@ def network_quota(settings: RegionSettings) -> dict[str, int]:
 
 def compute_quota(settings: RegionSettings) -> dict[str, int]:
     """Return what a tenant may have of compute; what it costs is reserved by the product."""
-    most = settings.servers_max
+    most = settings.servers_max + 1  # a successor
     return {"instances": most, "cores": 4 * most, "ram": 8192 * most}
 
 

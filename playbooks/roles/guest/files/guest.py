@@ -10,6 +10,12 @@
     guest run RUN       what a run's certificate forces: $SSH_ORIGINAL_COMMAND, as root in the rooms
     guest probe         `{"targets": […]}` on the input → what was reached that must not be
     guest state         which image this is, and whether it answers
+    guest rest --life L --counter N
+                        end what serves, and start it again only after `wake` or a new start
+    guest wake --life L --counter N
+    guest pack          all that was written here, as a tar file on the output; while it rests
+    guest unpack --life L --counter N
+                        take over what another server packed, from the input; while it rests
 
 Answers are one line of JSON; a refusal is `{"error": code, …}` with exit status 3. What may go well
 another time says so among the errors, with exit status 75.
@@ -29,6 +35,7 @@ sys.path.insert(0, "/usr/lib/edubba")  # root's own folder, where this program l
 import guest_commands
 import guest_probe
 import guest_state as state
+import guest_succession as succession
 from guest_network import find_address
 from guest_wish import Image, read_image
 
@@ -102,6 +109,30 @@ def _probe(_: argparse.Namespace) -> dict[str, Any]:
     return guest_probe.run(targets, read_image())
 
 
+def _rest(wish: argparse.Namespace) -> dict[str, Any]:
+    with _changing(wish):
+        succession.rest()
+    return {}
+
+
+def _wake(wish: argparse.Namespace) -> dict[str, Any]:
+    with _changing(wish):
+        succession.wake()
+    return {}
+
+
+def _pack(_: argparse.Namespace) -> int:
+    with state.locked(state.KEPT / ".server.lock"):
+        succession.pack(read_image())
+    return 0
+
+
+def _unpack(wish: argparse.Namespace) -> dict[str, Any]:
+    with _changing(wish):
+        succession.unpack()
+    return {}
+
+
 def _is_answering(image: Image) -> bool:
     try:
         address = (find_address() or "127.0.0.1", image.port)
@@ -126,11 +157,11 @@ def _state(_: argparse.Namespace) -> dict[str, Any]:
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="guest", allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for name in ("receive", "open", "close", "run", "probe", "state"):
+    for name in DOES:
         verb = verbs.add_parser(name, allow_abbrev=False)
         if name in {"open", "close", "run"}:
             verb.add_argument("run")
-        if name in {"receive", "open", "close"}:
+        if name in FENCED:
             verb.add_argument("--life")
             verb.add_argument("--counter", type=int)
         if name == "open":
@@ -148,7 +179,12 @@ DOES = {
     "run": _run,
     "probe": _probe,
     "state": _state,
+    "rest": _rest,
+    "wake": _wake,
+    "pack": _pack,
+    "unpack": _unpack,
 }
+FENCED = frozenset({"receive", "open", "close", "rest", "wake", "unpack"})
 
 
 def main() -> int:

@@ -32,6 +32,7 @@ import guest_network as network
 from guest_commands import prepare
 from guest_rooms import ALL, ENVIRONMENT, furnish
 from guest_state import KEPT, PASSING
+from guest_succession import RESTING, RESTS
 from guest_wish import BadWish, Image, Wish, parse, read_image
 
 SSH = KEPT / "ssh"
@@ -283,7 +284,10 @@ class Server:
         self.reap()
         self.advance()
         for child in self.children:
-            child.ensure()
+            if child.name != "process" or not RESTING.exists():
+                child.ensure()
+            elif not child.pid:
+                RESTS.touch(mode=0o600)
         for log in LOGS.glob("*.log"):
             if log.stat().st_size > LOG_MAX:
                 os.truncate(log, 0)  # those who write append

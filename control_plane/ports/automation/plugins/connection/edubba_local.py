@@ -2,18 +2,16 @@
 
 import os
 import selectors
-import shlex
 import socket
 from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
-from typing import Self
 
 from ansible.errors import AnsibleConnectionFailure
-from ansible.plugins.connection import ConnectionBase
 
 from control_plane.kit.errors import Refused, Unavailable
 from control_plane.kit.unix import Daemon, new_request
+from control_plane.ports.automation.plugins.connections import OneCommandAtATime
 
 DOCUMENTATION = """
 name: edubba_local
@@ -42,51 +40,18 @@ options:
     required: true
     vars: [{name: edubba_local_socket}]
 """
-OUTPUT_MAX = 4 << 20  # bytes; a module's answer is some kB, the longest list of packages 300
-FILE_MAX = 64 << 20
 _CHUNK = 1 << 16
 _COMMAND_S = 3600  # the run's own time is shorter
 _ANSWER_S = _COMMAND_S + 60
 
 
-class Connection(ConnectionBase):  # type: ignore[misc]  # Ansible ships no types
+class Connection(OneCommandAtATime):
     """Ansible's connection plugin `edubba_local`."""
 
     transport = "edubba_local"
-    has_pipelining = True
 
-    def _connect(self) -> Self:
-        self._connected = True  # each command has a connection of its own
-        return self
-
-    def close(self) -> None:
-        """Forget the connection."""
-        self._connected = False
-
-    def exec_command(
-        self,
-        cmd: str,
-        in_data: bytes | None = None,
-        sudoable: bool = True,  # noqa: ARG002, FBT001, FBT002  # Ansible's own signature
-    ) -> tuple[int, bytes, bytes]:
-        """Run a command; return its exit status, output and complaints."""
-        return self._ask(cmd, in_data or b"", OUTPUT_MAX)
-
-    def put_file(self, in_path: str, out_path: str) -> None:
-        """Carry a file into the server."""
-        self._must(f"cat > {shlex.quote(out_path)}", Path(in_path).read_bytes())
-
-    def fetch_file(self, in_path: str, out_path: str) -> None:
-        """Carry a file out of the server."""
-        Path(out_path).write_bytes(self._must(f"cat {shlex.quote(in_path)}", b""))
-
-    def _must(self, command: str, text: bytes) -> bytes:
-        code, out, err = self._ask(command, text, FILE_MAX)
-        if code:
-            raise AnsibleConnectionFailure(f"{command}: {err.decode(errors='replace')[-500:]}")
-        return out
-
-    def _ask(self, command: str, text: bytes, most: int) -> tuple[int, bytes, bytes]:
+    def ask(self, command: str, text: bytes, most: int) -> tuple[int, bytes, bytes]:
+        """Run a command through the daemon; see the base."""
         wish = {
             "run_id": self.get_option("run"),
             "server_id": self.get_option("server"),
@@ -101,8 +66,6 @@ class Connection(ConnectionBase):  # type: ignore[misc]  # Ansible ships no type
                 result = daemon.result(connection)
         except (Refused, Unavailable) as error:
             raise AnsibleConnectionFailure(str(error)) from error
-        if len(out) > most:
-            raise AnsibleConnectionFailure(f"the server wrote more than {most} bytes")
         return int(result["code"]), out, str(result["err"]).encode()
 
 

@@ -1,15 +1,15 @@
 """Commands inside a server of an OpenStack region, through SSH with a run's own certificate."""
 
 import os
-import shlex
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Self
 
 from ansible.errors import AnsibleConnectionFailure
-from ansible.plugins.connection import ConnectionBase
+
+from control_plane.kit import ssh
+from control_plane.ports.automation.plugins.connections import OneCommandAtATime
 
 DOCUMENTATION = """
 name: edubba_ssh
@@ -43,36 +43,14 @@ options:
     required: true
     vars: [{name: edubba_ssh_certificate}]
 """
-OUTPUT_MAX = 4 << 20  # bytes; a module's answer is some kB, the longest list of packages 300
-FILE_MAX = 64 << 20
 _COMPLAINTS_MAX = 1 << 20
-_LOST = 255  # ssh's own code: not reached, or not let in
-_OPTIONS = (
-    "BatchMode=yes",
-    "IdentitiesOnly=yes",
-    "StrictHostKeyChecking=yes",
-    "GlobalKnownHostsFile=/dev/null",
-    "HostKeyAlgorithms=ssh-ed25519",
-    "PreferredAuthentications=publickey",
-    "ConnectTimeout=30",
-    "ServerAliveInterval=10",
-    "ServerAliveCountMax=3",
-    "ControlMaster=auto",
-    "ControlPersist=30",
-    "LogLevel=ERROR",
-)
 
 
-class Connection(ConnectionBase):  # type: ignore[misc]  # Ansible ships no types
+class Connection(OneCommandAtATime):
     """Ansible's connection plugin `edubba_ssh`."""
 
     transport = "edubba_ssh"
-    has_pipelining = True
     _folder: Path | None = None
-
-    def _connect(self) -> Self:
-        self._connected = True  # the first command connects
-        return self
 
     def close(self) -> None:
         """End the connection that is kept, and forget the key."""
@@ -80,32 +58,10 @@ class Connection(ConnectionBase):  # type: ignore[misc]  # Ansible ships no type
             subprocess.run([*self._ssh(), "-O", "exit", "server"], capture_output=True, check=False)
             shutil.rmtree(self._folder)
             self._folder = None
-        self._connected = False
+        super().close()
 
-    def exec_command(
-        self,
-        cmd: str,
-        in_data: bytes | None = None,
-        sudoable: bool = True,  # noqa: ARG002, FBT001, FBT002  # Ansible's own signature
-    ) -> tuple[int, bytes, bytes]:
-        """Run a command; return its exit status, output and complaints."""
-        return self._ask(cmd, in_data or b"", OUTPUT_MAX)
-
-    def put_file(self, in_path: str, out_path: str) -> None:
-        """Carry a file into the server."""
-        self._must(f"cat > {shlex.quote(out_path)}", Path(in_path).read_bytes())
-
-    def fetch_file(self, in_path: str, out_path: str) -> None:
-        """Carry a file out of the server."""
-        Path(out_path).write_bytes(self._must(f"cat {shlex.quote(in_path)}", b""))
-
-    def _must(self, command: str, text: bytes) -> bytes:
-        code, out, err = self._ask(command, text, FILE_MAX)
-        if code:
-            raise AnsibleConnectionFailure(f"{command}: {err.decode(errors='replace')[-500:]}")
-        return out
-
-    def _ask(self, command: str, text: bytes, most: int) -> tuple[int, bytes, bytes]:
+    def ask(self, command: str, text: bytes, most: int) -> tuple[int, bytes, bytes]:
+        """Run a command through SSH; see the base."""
         argv = [*self._ssh(), "server", command]
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as complaints:
             given.write(text)
@@ -119,9 +75,7 @@ class Connection(ConnectionBase):  # type: ignore[misc]  # Ansible ships no type
                 code = process.wait()
             complaints.seek(0)
             err = complaints.read(_COMPLAINTS_MAX)
-        if len(out) > most:
-            raise AnsibleConnectionFailure(f"the server wrote more than {most} bytes")
-        if code == _LOST:
+        if code == ssh.LOST:
             raise AnsibleConnectionFailure(err.decode(errors="replace")[-500:])
         return code, out, err
 
@@ -136,8 +90,7 @@ class Connection(ConnectionBase):  # type: ignore[misc]  # Ansible ships no type
             f"ControlPath={folder}/c",
             "User=root",
         )
-        options = [part for one in (*_OPTIONS, *files) for part in ("-o", one)]
-        return ["ssh", "-F", "none", "-T", *options]
+        return ssh.command(*files)
 
     def _write_files(self) -> Path:
         """Keep what opens the server where nobody else can read it, for as long as the run is."""

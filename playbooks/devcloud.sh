@@ -11,7 +11,7 @@ export EDUBBA_INSTANCE=${EDUBBA_DEVCLOUD:-devcloud} # another name, another clou
 [[ $EUID -eq 0 ]] || fail "Namespaces, mounts and links are made by root: sudo make devcloud"
 
 # The link's four addresses, and the floating ones. From the ranges kept for documentation, which nobody routes.
-readonly LINK=${EDUBBA_DEVCLOUD_LINK:-198.51.100.0/30} FLOATING=${EDUBBA_DEVCLOUD_FLOATING:-203.0.113.0/24}
+readonly LINK=${EDUBBA_DEVCLOUD_LINK:-198.51.100.0/30} FLOATING=${EDUBBA_DEVCLOUD_FLOATING:-198.18.0.0/24}
 readonly VIRT_TYPE=${EDUBBA_DEVCLOUD_VIRT:-auto}
 
 apply_cloud() {

@@ -98,19 +98,20 @@ def test_a_failed_check_says_what_was_seen_and_leaves_the_old_release_live(stage
     assert stage.get(spec, "/") == (200, b"old")
 
 
-def test_content_that_is_not_what_its_digest_says_is_refused(stage: Stage) -> None:
-    spec = stage.a_server()
-    digest, path = next(iter(stage.a_release(index__html=b"true").blobs().items()))
+def test_content_that_is_not_what_its_digest_says_is_refused(settled: Stage) -> None:
+    spec = settled.server
+    digest, path = next(iter(settled.a_release(index__html=b"true").blobs().items()))
     path.write_bytes(b"else")
     with pytest.raises(Refused) as refused:
-        stage.cloud.put_blobs(spec.server_id, iter([(digest, path)]), stage.fence)
+        settled.cloud.put_blobs(spec.server_id, iter([(digest, path)]), settled.fence)
     assert refused.value.code == "digest_mismatch"
-    assert stage.cloud.list_missing_blobs(spec.server_id, [digest]) == {digest}
+    assert settled.cloud.list_missing_blobs(spec.server_id, [digest]) == {digest}
 
 
 def test_a_full_disk_is_a_clear_refusal_and_the_site_stays_up(stage: Stage) -> None:
     spec, cloud = stage.a_server(), stage.cloud
     stage.a_release(index__html=b"up").deploy(cloud, spec.server_id, stage.fence)
+    stage.world.leave_room(spec)
     blobs = stage.a_release(large__bin=b"\1" * (spec.limits.disk_mib * 1024 * 1024)).blobs()
     with pytest.raises(Refused) as refused:
         cloud.put_blobs(spec.server_id, iter(blobs.items()), stage.fence)
@@ -121,23 +122,23 @@ def test_a_full_disk_is_a_clear_refusal_and_the_site_stays_up(stage: Stage) -> N
 
 
 @pytest.mark.parametrize("path", ["../up", "/absolute", "a//b", "a/./b", "", "cafe\u0301", "a/\0"])
-def test_a_path_that_leads_elsewhere_is_refused(stage: Stage, path: str) -> None:
-    spec = stage.a_server()
-    release = Release(stage.folder, {path: b"evil"})
-    release.put(stage.cloud, spec.server_id, stage.fence)
+def test_a_path_that_leads_elsewhere_is_refused(settled: Stage, path: str) -> None:
+    spec = settled.server
+    release = Release(settled.folder, {path: b"evil"})
+    release.put(settled.cloud, spec.server_id, settled.fence)
     with pytest.raises(Refused) as refused:
-        stage.cloud.assemble_release(spec.server_id, release.spec, stage.fence)
+        settled.cloud.assemble_release(spec.server_id, release.spec, settled.fence)
     assert refused.value.code == "path_malformed"
 
 
-def test_a_release_without_its_blobs_is_refused(stage: Stage) -> None:
-    spec = stage.a_server()
-    release = stage.a_release(index__html=b"never sent")
+def test_a_release_without_its_blobs_is_refused(settled: Stage) -> None:
+    spec = settled.server
+    release = settled.a_release(index__html=b"never sent")
     with pytest.raises(Refused) as refused:
-        stage.cloud.assemble_release(spec.server_id, release.spec, stage.fence)
+        settled.cloud.assemble_release(spec.server_id, release.spec, settled.fence)
     assert refused.value.code == "blob_missing"
     with pytest.raises(Refused) as refused:
-        stage.cloud.switch_release(spec.server_id, release.deployment_id, stage.fence)
+        settled.cloud.switch_release(spec.server_id, release.deployment_id, settled.fence)
     assert refused.value.code == "release_missing"
 
 
@@ -230,15 +231,15 @@ CHANGES: dict[str, Callable[[Cloud, ServerSpec, Release, Fence], None]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_who_has_lost_the_lease_changes_nothing(stage: Stage, change: str) -> None:
-    spec = stage.a_server()
-    release = stage.a_release(index__html=b"x")
-    release.deploy(stage.cloud, spec.server_id, stage.fence)
-    older = replace(stage.fence, counter=stage.fence.counter - 1)
+def test_who_has_lost_the_lease_changes_nothing(settled: Stage, change: str) -> None:
+    spec = settled.server
+    release = settled.a_release(index__html=b"x")
+    release.deploy(settled.cloud, spec.server_id, settled.fence)
+    older = replace(settled.fence, counter=settled.fence.counter - 1)
     with pytest.raises(Refused) as refused:
-        CHANGES[change](stage.cloud, spec, release, older)
+        CHANGES[change](settled.cloud, spec, release, older)
     assert refused.value.code == "stale_fence"
-    assert stage.get(spec, "/") == (200, b"x")
+    assert settled.get(spec, "/") == (200, b"x")
 
 
 @pytest.mark.parametrize(
@@ -250,20 +251,21 @@ def test_who_has_lost_the_lease_changes_nothing(stage: Stage, change: str) -> No
     ],
 )
 def test_a_server_that_cannot_be_is_refused(
-    stage: Stage, change: dict[str, Any], code: str
+    settled: Stage, change: dict[str, Any], code: str
 ) -> None:
-    spec = stage.a_server()
+    spec = settled.server
     with pytest.raises(Refused) as refused:
-        stage.cloud.ensure_server(replace(spec, **change), stage.fence)
+        settled.cloud.ensure_server(replace(spec, **change), settled.fence)
     assert refused.value.code == code
-    assert stage.cloud.observe_server(spec.server_id).state is ServerState.RUNNING
+    assert settled.cloud.observe_server(spec.server_id).state is ServerState.RUNNING
 
 
 def test_a_disk_does_not_shrink_but_grows_with_its_data(stage: Stage) -> None:
     spec, cloud = stage.a_server(), stage.cloud
     stage.a_release(index__html=b"kept").deploy(cloud, spec.server_id, stage.fence)
+    address = cloud.observe_server(spec.server_id).address
     larger = replace(spec, limits=replace(spec.limits, disk_mib=128))
-    assert stage.running(larger).state is ServerState.RUNNING
+    assert stage.running(larger).address == address
     with pytest.raises(Refused) as refused:
         cloud.ensure_server(spec, stage.fence)
     assert refused.value.code == "disk_cannot_shrink"
@@ -290,40 +292,40 @@ def test_several_servers_are_made_at_once(stage: Stage) -> None:
     assert [fact.state for fact in facts] == [ServerState.RUNNING] * 4
 
 
-def test_a_server_that_is_not_there_takes_no_content(stage: Stage) -> None:
-    blobs = stage.a_release(index__html=b"x").blobs()
+def test_a_server_that_is_not_there_takes_no_content(settled: Stage) -> None:
+    blobs = settled.a_release(index__html=b"x").blobs()
     with pytest.raises(Unavailable):
-        stage.cloud.put_blobs(new_id("hst"), iter(blobs.items()), stage.fence)
+        settled.cloud.put_blobs(new_id("hst"), iter(blobs.items()), settled.fence)
 
 
-def test_the_family_of_static_sites_has_an_image(stage: Stage) -> None:
-    images = [one for one in stage.cloud.list_images() if one.family == STATIC_SITE.family]
+def test_the_family_of_static_sites_has_an_image(settled: Stage) -> None:
+    images = [one for one in settled.cloud.list_images() if one.family == STATIC_SITE.family]
     assert images
     assert all(image.digest.startswith("sha256:") for image in images)
 
 
-def test_a_run_gets_one_access_to_a_server_however_often_it_is_opened(stage: Stage) -> None:
-    spec, run_id = stage.a_server(), new_id("run")
-    access = stage.cloud.open_run(spec.server_id, run_id, HOUR, stage.fence)
-    assert access == stage.cloud.open_run(spec.server_id, run_id, HOUR, stage.fence)
+def test_a_run_gets_one_access_to_a_server_however_often_it_is_opened(settled: Stage) -> None:
+    spec, run_id = settled.server, new_id("run")
+    access = settled.cloud.open_run(spec.server_id, run_id, HOUR, settled.fence)
+    assert access == settled.cloud.open_run(spec.server_id, run_id, HOUR, settled.fence)
     assert (access.server_id, bool(access.secrets)) == (spec.server_id, True)
     assert "ansible_connection" in access.variables
-    other = stage.cloud.open_run(spec.server_id, new_id("run"), HOUR, stage.fence)
+    other = settled.cloud.open_run(spec.server_id, new_id("run"), HOUR, settled.fence)
     assert other.secrets != access.secrets
 
 
-def test_what_an_access_must_keep_secret_is_not_shown_with_it(stage: Stage) -> None:
-    spec = stage.a_server()
-    access = stage.cloud.open_run(spec.server_id, new_id("run"), HOUR, stage.fence)
+def test_what_an_access_must_keep_secret_is_not_shown_with_it(settled: Stage) -> None:
+    spec = settled.server
+    access = settled.cloud.open_run(spec.server_id, new_id("run"), HOUR, settled.fence)
     assert not any(secret in repr(access) for secret in access.secrets.values())
 
 
-def test_a_closed_run_gets_another_access_when_it_is_opened_again(stage: Stage) -> None:
-    spec, run_id = stage.a_server(), new_id("run")
-    before = stage.cloud.open_run(spec.server_id, run_id, HOUR, stage.fence)
+def test_a_closed_run_gets_another_access_when_it_is_opened_again(settled: Stage) -> None:
+    spec, run_id = settled.server, new_id("run")
+    before = settled.cloud.open_run(spec.server_id, run_id, HOUR, settled.fence)
     for _ in range(2):
-        stage.cloud.close_run(run_id, stage.fence)
-    after = stage.cloud.open_run(spec.server_id, run_id, HOUR, stage.fence)
+        settled.cloud.close_run(run_id, settled.fence)
+    after = settled.cloud.open_run(spec.server_id, run_id, HOUR, settled.fence)
     assert after.secrets != before.secrets
 
 

@@ -29,9 +29,14 @@ class Client:
     """Speaks for one person to one platform; safe to use from several threads."""
 
     def __init__(
-        self, url: str, auth: httpx2.Auth | None, *, verify: ssl.SSLContext | bool = True
+        self,
+        url: str,
+        auth: httpx2.Auth | None,
+        *,
+        verify: ssl.SSLContext | bool = True,
+        told_by: str = "EDUBBA_URL",
     ) -> None:
-        self.url = url
+        self.url, self._told_by = url, told_by
         self._http = httpx2.Client(
             base_url=url,
             timeout=TIMEOUT,
@@ -123,7 +128,10 @@ class Client:
             Code.UNAVAILABLE,
             "unreachable",
             tr("{url} can't be reached", url=self.url),
-            tr("Check the address (EDUBBA_URL) and that the platform runs (edubba doctor)."),
+            tr(
+                "Check the address ({told_by}) and that the platform runs (edubba doctor).",
+                told_by=self._told_by,
+            ),
             url=self.url,
             why=str(error),
         )

@@ -36,19 +36,19 @@ class KeystoneToken(httpx2.Auth):
 
 def make_client(instance: Any) -> Client:
     """Return the platform's API as the client of `edubba` speaks it. Raises: Stop."""
-    endpoint = instance.get_endpoint_for_service_type(
-        "hosting", region_name=instance.region_name, interface=instance.interface
-    )
-    if not endpoint:
+    place = {"region_name": instance.region_name, "interface": instance.interface or "public"}
+    if instance.is_service_available(API_NAME, **place) is False:  # None: there is no catalogue
         raise Stop(
             Code.USAGE,
             "endpoint_missing",
             tr("Keystone's catalogue has no service of the type hosting"),
             tr("Say where the platform is with --os-hosting-endpoint."),
         )
+    endpoint = instance.get_endpoint_for_service_type(API_NAME, **place)
     url = endpoint.rstrip("/").removesuffix("/v1")
     require_encryption(url)
-    return Client(url, KeystoneToken(instance.session), verify=_trust(instance))
+    token = KeystoneToken(instance.session)
+    return Client(url, token, verify=_trust(instance), told_by="--os-hosting-endpoint")
 
 
 def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

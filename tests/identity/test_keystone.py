@@ -84,6 +84,7 @@ def test_a_person_is_made_when_they_first_come_and_the_ledger_says_so(world: Wor
     with world.api.db.read() as session:
         entries = session.exec(query.order_by(col(LedgerEntry.id))).all()
     assert [one.action for one in entries] == ["person.created", "person.met"]
+    assert [one.actor_id for one in entries] == [SYSTEM, me["id"]]
     assert '"keystone_user":"u1"' in str(entries[1].payload)
 
 
@@ -242,6 +243,14 @@ def test_a_project_acts_for_one_agency_and_with_an_agencys_roles(world: World) -
     assert [(one["project_id"], one["roles"]) for one in listed] == [
         (PROJECT.id, {"member": "owner"})
     ]
+
+
+def test_the_api_says_that_either_token_will_do(api: Api) -> None:
+    document = api.client.get("/v1/openapi.json").json()
+    ways = document["paths"]["/v1/me"]["get"]["security"]
+    assert sorted(name for way in ways for name in way) == ["HTTPBearer", "Keystone"]
+    assert all(len(way) == 1 for way in ways), "not both"
+    assert document["components"]["securitySchemes"]["Keystone"]["name"] == "X-Auth-Token"
 
 
 def test_without_a_keystone_such_tokens_are_refused(api: Api, tmp_path: Any) -> None:

@@ -113,6 +113,29 @@ def test_a_hosting_is_asked_for_approved_served_and_ended(stage: Stage, tmp_path
     assert "portal" in member.run("hosting", "list").output
 
 
+def test_a_request_is_taken_back_or_refused_and_a_hosting_changes(
+    stage: Stage, tmp_path: Path
+) -> None:
+    member, operator = stage.member, stage.operator
+    mine = member.ask(*request_create("mine"))
+    taken_back = member.ask("hosting", "request", "delete", mine["id"], "--reason", "too early")
+    assert taken_back["status"] == "withdrawn"
+    other = member.ask(*request_create("other"))
+    reject = ["hosting", "request", "reject", other["id"], "--reason", "use portal"]
+    assert operator.ask(*reject)["decisions"][0]["reason"] == "use portal"
+
+    site = member.ask(*request_create("site"))
+    operator.ask("hosting", "request", "approve", site["id"], "--wait", "--timeout", "60")
+    for number in ("1", "2"):
+        (tmp_path / "index.html").write_text(f"<h1>{number}</h1>")
+        create = ["hosting", "deployment", "create", "site", str(tmp_path), "--wait"]
+        assert member.ask(*create)["number"] == int(number)
+    back = member.ask("hosting", "deployment", "rollback", "site", "--wait", "--reason", "typo")
+    assert (back["number"], back["status"]) == (3, "live")
+    changed = member.ask("hosting", "set", "site", "--title", "نور", "--reason", "its name")
+    assert (changed["kind"], changed["hosting_name"]) == ("change", "site")
+
+
 def test_what_is_refused_is_a_sentence_and_an_exit_code(stage: Stage) -> None:
     missing = stage.member.run("hosting", "show", "nothing")
     assert (missing.code, missing.output) == (5, "")

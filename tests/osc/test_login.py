@@ -18,7 +18,7 @@ from tests.api import a_person
 from tests.cli.terminal import World, a_world
 from tests.keystones import PASSWORD, Keystone, a_keystone
 from tests.osc.test_commands import request_create
-from tests.osc.world import OpenStackClient
+from tests.osc.world import Done, OpenStackClient
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
@@ -31,6 +31,7 @@ class Stage:
     user_id: str
     project: Project
     client: OpenStackClient
+    nowhere: Done  # before the catalogue had us
 
     def asks(self, token: str) -> int:
         headers = {"X-Auth-Token": token}
@@ -46,9 +47,6 @@ def stage(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         settings = Settings(state_dir=folder, run_dir=folder, keystone_url=keystone.url)
         source = new_desk(settings, db).identity_source
         with a_world(db, folder, identity_source=source) as world:
-            service = keystone.make("service", type="hosting", name="edubba")
-            endpoint = {"service_id": service, "interface": "public", "url": world.url}
-            keystone.make("endpoint", **endpoint)
             user_id, project = keystone.a_user(), keystone.a_project()
             keystone.give(user_id, f"projects/{project.id}", "member")
             told = {
@@ -59,8 +57,17 @@ def stage(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> It
                 "OS_IDENTITY_API_VERSION": "3",
             }
             client = OpenStackClient(folder, told)
-            yield Stage(world, keystone, user_id, project, client)
+            nowhere = client.run("hosting", "list")
+            service = keystone.make("service", type="hosting", name="edubba")
+            endpoint = {"service_id": service, "interface": "public", "url": world.url}
+            keystone.make("endpoint", **endpoint)
+            yield Stage(world, keystone, user_id, project, client, nowhere)
     db.close()
+
+
+def test_a_catalogue_without_us_is_told_and_what_to_do(stage: Stage) -> None:
+    assert stage.nowhere.code == 2
+    assert "--os-hosting-endpoint" in stage.nowhere.errors
 
 
 def test_who_has_a_role_in_an_agencys_project_asks_for_hosting(stage: Stage) -> None:

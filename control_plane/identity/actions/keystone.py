@@ -26,6 +26,7 @@ from control_plane.identity.rules import (
 )
 from control_plane.kit import clock
 from control_plane.ledger import actions as ledger
+from control_plane.ledger.rules import SYSTEM
 from control_plane.ports.identity_source.port import Verified
 
 NAME_LENGTH = 120  # of a person; Keystone's may be longer
@@ -151,7 +152,7 @@ def _actor(person: Person, project: KeystoneProject, verified: Verified) -> Acto
 def _make_known(session: Session, verified: Verified, project: KeystoneProject) -> Person:
     said = "".join(letter for letter in verified.user_name if letter.isprintable())
     new = actions.NewPerson(None, said[:NAME_LENGTH] or verified.user_id)
-    person = actions.create_person(session, project.mapped_by, new)
+    person = actions.create_person(session, SYSTEM, new)
     user = KeystoneUser(
         user_id=verified.user_id,
         domain_id=verified.user_domain_id,

@@ -25,7 +25,7 @@ from control_plane.ports.identity_source.port import AWAY, Project, Verified
 log = get_log("identity_source")
 TIMEOUT = httpx2.Timeout(4.0, connect=2.0, pool=1.0)
 AT_ONCE = 4  # of the web's ten threads: a Keystone that hangs must not take all of them
-WAIT_S = 1.0
+WAIT_S = 0.25  # a few answers of a Keystone that is well; whoever waits holds a thread, too
 _TOKEN = re.compile(r"[!-~]{1,4096}")  # what a header can carry; Fernet's have some 200
 
 

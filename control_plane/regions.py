@@ -24,19 +24,23 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class _Region(_Entry):
+    memory_mib: Annotated[int, Field(ge=1)] | None = None  # of all servers: to compare regions by
+
+
 def _amqp(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(("amqp://", "amqps://")):
         raise ValueError("it must begin with amqp:// or amqps://")
     return url
 
 
-class LocalRegion(_Entry):
+class LocalRegion(_Region):
     """Servers on this machine; there is one such region, and no other beside it."""
 
     kind: Literal["local"]
 
 
-class MemoryRegion(_Entry):
+class MemoryRegion(_Region):
     """Servers that are none, to try and to test."""
 
     kind: Literal["memory"]
@@ -50,7 +54,7 @@ class Notifications(_Entry):
     ca_file: Path | None = None  # who vouches for the broker; else whom the machine trusts
 
 
-class OpenStackRegion(_Entry):
+class OpenStackRegion(_Region):
     """A region of an OpenStack; docs/openstack.md says what each of these names."""
 
     kind: Literal["openstack"]
@@ -81,6 +85,8 @@ class Regions(_Entry):
         if len(kinds) > 1 or ("local" in kinds and len(self.regions) > 1):
             # The edge of `local` stands in a network of this machine that leads nowhere else.
             raise ValueError("a region `local` stands alone, and all others are of one kind")
+        if len({one.memory_mib is None for one in self.regions.values()}) > 1:
+            raise ValueError("memory_mib is said of all regions or of none")
         for (one, its), (other, theirs) in combinations(_addresses(self.regions), 2):
             if one != other and its.overlaps(theirs):
                 raise ValueError(f"{one} and {other} have addresses in common: {its}, {theirs}")

@@ -253,10 +253,12 @@ def ensure_platform(settings: Settings, db: Database) -> Mapping[str, Region]:
     """See that the platform's own lives exist; return the regions by id. Idempotent."""
     named = read_regions(settings)
     with db.begin() as session:
-        regions = {
-            tenancy_actions.ensure_region(session, name, RegionKind(region.kind)).id: region
-            for name, region in named.items()
-        }
+        regions = {}
+        for name, region in named.items():
+            kind, memory_mib = RegionKind(region.kind), region.memory_mib
+            row = tenancy_actions.ensure_region(session, name, kind, memory_mib)
+            regions[row.id] = region
+        tenancy_actions.drop_other_regions(session, regions)
         blueprints_actions.register_installed(session)
         hosting.ensure_edge_life(session)
         releases_actions.ensure_gc_life(session)

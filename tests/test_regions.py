@@ -74,6 +74,7 @@ def test_local_stands_alone(tmp_path: Path) -> None:
 
 def test_a_region_whose_entry_is_wrong_is_told_when_it_is_needed(tmp_path: Path) -> None:
     settings = _settings(tmp_path, TWO)
+    settings.clouds_file.write_text("clouds: {another: {}}")
     ports = new_ports(settings, read_regions(settings))
     with pytest.raises(Unavailable) as caught:
         ports.cloud("baghdad")

@@ -58,6 +58,7 @@ COMMANDS = {
     "apply": Entry("wishes", "apply", "Ask for what a tenant.yml declares and isn't there."),
     "blueprint": Entry("blueprints", "group", "The kinds of hosting on offer: list, show."),
     "agency": Entry("agencies", "group", "Agencies, their quotas and budgets."),
+    "region": Entry("regions", "group", "The clouds that hostings are in: list, open, close."),
     "ledger": Entry("ledger", "group", "The ledger: verify, export, receipts, checkpoints."),
     "operations": Entry(
         "operations", "group", "What stopped or is late: list, retry, abandon, pause, resume."

@@ -17,6 +17,7 @@ from control_plane.cli.choices import (
 from control_plane.cli.client import Client, connect
 from control_plane.cli.following import follow_request
 from control_plane.cli.terminal import answer, facts, rows, say, tr
+from control_plane.tenancy.rules import PLACED_BY, PlacedBy
 
 group = typer.Typer(no_args_is_help=True)
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="Its id.")]
@@ -131,6 +132,11 @@ def _conclude(client: Client, request: dict[str, Any], timeout_s: int | None) ->
     answer(request, lambda: _show(request))
 
 
+def _why_there(request: dict[str, Any]) -> str | None:
+    placed_by = request["placed_by"]
+    return tr(PLACED_BY[PlacedBy(placed_by)]) if placed_by else None
+
+
 def _show(request: dict[str, Any], url: str | None = None) -> None:
     plan = request["plan"]
     facts(
@@ -141,6 +147,8 @@ def _show(request: dict[str, Any], url: str | None = None) -> None:
             ("Agency", request["agency"]),
             ("Hosting", f"{request['hosting_name']} ({request['hosting']})"),
             ("Submitted", request["submitted_at"]),
+            ("Region", plan["body"]["region"] if plan else None),
+            ("Placed there", _why_there(request)),
             ("Cost", plan["cost"]["per_month"] if plan else None),
             ("Plan", plan["hash"] if plan else None),
             ("Reason", request["reason"]),

@@ -85,6 +85,12 @@ ISOLATION_FAILED = Gauge(
     ["region"],
     registry=REGISTRY,
 )
+REGION_UNSEEN_SECONDS = Gauge(
+    "edubba_region_unseen_seconds",
+    "Age of the last whole look at a region that is not retired",
+    ["region"],
+    registry=REGISTRY,
+)
 RESERVATIONS = Gauge(
     "edubba_reservations",
     "Quantity reserved by resource and state",

@@ -90,6 +90,7 @@ def _fill_gauges(figures: Figures) -> None:
         metrics.LIVES,
         metrics.LIVES_OVERDUE,
         metrics.ISOLATION_FAILED,
+        metrics.REGION_UNSEEN_SECONDS,
         metrics.RESERVATIONS,
     ):
         gauge.clear()
@@ -100,6 +101,8 @@ def _fill_gauges(figures: Figures) -> None:
         metrics.LIVES_OVERDUE.labels(kind).set(count)
     for region, count in figures.isolation_failed:
         metrics.ISOLATION_FAILED.labels(region).set(count)
+    for region, unseen_s in figures.regions_unseen:
+        metrics.REGION_UNSEEN_SECONDS.labels(region).set(unseen_s)
     for resource, state, amount in figures.reservations:
         metrics.RESERVATIONS.labels(resource, state).set(float(amount))
     metrics.LEDGER_LAG_SECONDS.set(figures.ledger_lag_s)

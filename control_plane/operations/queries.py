@@ -17,7 +17,7 @@ from control_plane.kit.pagination import Page, decode_cursor, page_of
 from control_plane.ledger import queries as ledger
 from control_plane.tenancy.models import Agency, Region, Reservation
 from control_plane.tenancy.queries import require_in_agency
-from control_plane.tenancy.rules import ReservationState
+from control_plane.tenancy.rules import RegionState, ReservationState
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Figures:
     lives: Sequence[tuple[str, str, str, int]]  # kind, step, state
     overdue: Sequence[tuple[str, int]]  # kind
     isolation_failed: Sequence[tuple[str, int]]  # region
+    regions_unseen: Sequence[tuple[str, float]]  # seconds
     reservations: Sequence[tuple[str, str, int]]  # resource, state
     ledger_lag_s: float
     ledger_unsequenced: int
@@ -141,10 +142,19 @@ def load_figures(session: Session) -> Figures:
         lives=lives,
         overdue=overdue,
         isolation_failed=failed,
+        regions_unseen=_regions_unseen(session, now),
         reservations=reservations,
         ledger_lag_s=ledger.lag_seconds(session),
         ledger_unsequenced=ledger.count_unsequenced(session),
     )
+
+
+def _regions_unseen(session: Session, now: datetime) -> list[tuple[str, float]]:
+    query = select(Region).where(col(Region.state) != RegionState.RETIRED)
+    return [
+        (region.name, max(0.0, (now - (region.observed_at or region.created_at)).total_seconds()))
+        for region in session.exec(query)
+    ]
 
 
 def list_sites(session: Session) -> Sequence[Site]:

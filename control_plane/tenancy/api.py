@@ -41,6 +41,7 @@ from control_plane.tenancy.schemas import (
     QuotaDocument,
     RegionOut,
     RegionsOut,
+    RegionStateIn,
     TenantOut,
     UsageOut,
 )
@@ -49,6 +50,7 @@ router = APIRouter(prefix="/v1", tags=["tenancy"])
 
 Myself = Annotated[Actor, may(Permission.SELF_READ)]
 Reader = Annotated[Actor, may(Permission.AGENCY_READ)]
+Mender = Annotated[Actor, may(Permission.OPERATION_WRITE)]
 Writer = Annotated[Actor, may(Permission.AGENCY_WRITE)]
 MemberWriter = Annotated[Actor, may(Permission.MEMBER_WRITE)]
 
@@ -97,6 +99,22 @@ def show_tenant(desk: DeskDep, actor: Reader, tenant_id: str) -> TenantOut:
         found = queries.get_tenant_for(session, actor, tenant_id, Permission.AGENCY_READ)
     desk.note_read(actor, "tenant.read", tenant_id, found[0].agency_id)
     return TenantOut.of(*found)
+
+
+@router.get("/regions/{name}")
+def show_region(desk: DeskDep, _actor: Reader, name: str) -> RegionOut:
+    """Show a region."""
+    with desk.reading() as session:
+        return RegionOut.of(queries.get_region(session, name))
+
+
+@router.put("/regions/{name}/state")
+def set_region_state(desk: DeskDep, actor: Mender, name: str, body: RegionStateIn) -> RegionOut:
+    """Open a region to new tenants, close it, or retire it for good; what runs there goes on."""
+    with desk.writing() as session:
+        person_id = actor.person_id
+        region = actions.set_region_state(session, person_id, name, body.state, body.reason)
+        return RegionOut.of(region)
 
 
 @router.get("/agencies")

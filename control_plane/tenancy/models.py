@@ -7,7 +7,13 @@ from sqlalchemy import BigInteger, Column, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from control_plane.kit.columns import id_column, json_column, moment, one_of, ref
-from control_plane.tenancy.rules import RegionKind, ReservationState, Resource, TenantStatus
+from control_plane.tenancy.rules import (
+    RegionKind,
+    RegionState,
+    ReservationState,
+    Resource,
+    TenantStatus,
+)
 
 
 class Agency(SQLModel, table=True):
@@ -28,11 +34,17 @@ class Region(SQLModel, table=True):
     """A configured cloud; `epoch` grows when the database is restored from a copy."""
 
     __tablename__ = "region"
-    __table_args__ = (one_of("kind", [kind.value for kind in RegionKind]),)
+    __table_args__ = (
+        one_of("kind", [kind.value for kind in RegionKind]),
+        one_of("state", [state.value for state in RegionState]),
+    )
 
     id: str = id_column()
     name: str = Field(max_length=40, unique=True)
     kind: str = Field(max_length=16)
+    state: str = Field(default=RegionState.OPEN, max_length=8)  # as operators decide
+    is_served: bool = True  # whether the settings of the worker name it
+    memory_mib: int | None = Field(default=None, sa_column=Column(BigInteger))  # for servers
     epoch: int = 1
     created_at: datetime = moment()
     observed_at: datetime | None = moment(nullable=True)

@@ -96,6 +96,32 @@ def find_region(session: Session, name: str) -> Region | None:
     return session.exec(select(Region).where(col(Region.name) == name)).first()
 
 
+def get_region(session: Session, name: str) -> Region:
+    """Return the region with this name. Raises: NotFound."""
+    region = find_region(session, name)
+    if region is None:
+        raise NotFound(kind="region", id=name)
+    return region
+
+
+def count_tenants(session: Session, region_id: str) -> int:
+    """Return how many tenants are in a region, those on their way included."""
+    query = select(func.count()).where(
+        col(Tenant.region_id) == region_id, col(Tenant.status) != TenantStatus.ENDED
+    )
+    return session.exec(query).one()
+
+
+def list_tenants_named(session: Session, agency_id: str, name: str) -> Sequence[Tenant]:
+    """Return the agency's present tenants of this name, at most one a region."""
+    query = select(Tenant).where(
+        col(Tenant.agency_id) == agency_id,
+        col(Tenant.name) == name,
+        col(Tenant.status) != TenantStatus.ENDED,
+    )
+    return session.exec(query).all()
+
+
 def quotas_of(session: Session, agency_id: str) -> dict[Resource, int]:
     """Return the agency's quota of every counted resource; what has no row is 0."""
     rows = session.exec(select(Quota).where(col(Quota.agency_id) == agency_id)).all()

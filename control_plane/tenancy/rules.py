@@ -1,5 +1,6 @@
 """Agencies and what they may use: tenants' states, quotas, reservations, addresses. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -16,6 +17,31 @@ class RegionKind(StrEnum):
     MEMORY = "memory"
     LOCAL = "local"
     OPENSTACK = "openstack"
+
+
+class RegionState(StrEnum):
+    """`closed` takes no new tenants, `retired` nothing new at all, and never again."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    RETIRED = "retired"
+
+
+class PlacedBy(StrEnum):
+    """Why a hosting is in its region."""
+
+    WISH = "wish"
+    TENANT = "tenant"
+    ONLY = "only"
+    ROOM = "room"
+
+
+PLACED_BY: dict[PlacedBy, str] = {
+    PlacedBy.WISH: "The request names the region.",
+    PlacedBy.TENANT: "The tenant is in this region already.",
+    PlacedBy.ONLY: "It is the only region that is open and has the image.",
+    PlacedBy.ROOM: "Of the regions that are open and have the image, it has most room left.",
+}
 
 
 class TenantStatus(StrEnum):
@@ -70,6 +96,135 @@ def addresses_of(serial: int) -> Addresses:
         raise RegionFull(serial=serial)
     base = UIDS_PER_SERVER * (serial + FIRST_UID_BLOCK)
     return Addresses(serial, base, TENANT_NETWORK + 4 * serial + 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A region as a hosting of one tenant may be placed in it.
+
+    `room_mib` is the memory that is not reserved, of what the operator says there is; negative,
+    and comparable still, where nothing is said.
+    """
+
+    region: str
+    state: RegionState
+    is_served: bool  # a worker has settings for it
+    has_tenant: bool
+    has_image: bool  # of what is asked for
+    room_mib: int
+
+
+def may_move_region(present: RegionState, to: RegionState) -> bool:
+    """Whether an operator may decide so: what is retired stays so."""
+    return present == to or present != RegionState.RETIRED
+
+
+def choose_place(places: Sequence[Place], wished: str | None) -> tuple[Place, PlacedBy]:
+    """Return where a hosting of a tenant is to be, and why.
+
+    Where it is wished; else where its tenant is; else in the open region with the image that has
+    most room left, of two with as much in the one whose name comes first. Raises: RegionUnknown,
+    RegionNotServed, RegionNotOpen, NoRegionOpen, RegionUnnamed.
+    """
+    if wished is not None:
+        return _choose_wished(places, wished), PlacedBy.WISH
+    inside = [one for one in places if one.has_tenant and _takes(one)]
+    if len(inside) == 1:
+        return inside[0], PlacedBy.TENANT
+    if inside:
+        raise RegionUnnamed(known=_listed(inside))
+    open_ones = [one for one in places if one.state == RegionState.OPEN and one.is_served]
+    if not open_ones:
+        raise NoRegionOpen
+    fit = [one for one in open_ones if one.has_image] or open_ones
+    best = min(fit, key=lambda one: (-one.room_mib, one.region))
+    return best, PlacedBy.ONLY if len(fit) == 1 else PlacedBy.ROOM
+
+
+def _choose_wished(places: Sequence[Place], wished: str) -> Place:
+    for one in places:
+        if one.region != wished:
+            continue
+        if not one.is_served:
+            raise RegionNotServed(region=wished)
+        if not _takes(one):
+            raise RegionNotOpen(region=wished, state=one.state.value)
+        return one
+    raise RegionUnknown(region=wished, known=_listed(places))
+
+
+def _takes(place: Place) -> bool:
+    is_closed_to_new = place.state == RegionState.CLOSED and not place.has_tenant
+    return place.is_served and place.state != RegionState.RETIRED and not is_closed_to_new
+
+
+def _listed(places: Sequence[Place]) -> str:
+    return ", ".join(one.region for one in places)
+
+
+class RegionUnknown(Problem):
+    """There is no such region."""
+
+    code: ClassVar[str] = "region_unknown"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "There is no region {region}"
+    mend: ClassVar[str] = "Name one of: {known}."
+
+
+class RegionUnnamed(Problem):
+    """Tenants of this name are in several regions, and the wish names none."""
+
+    code: ClassVar[str] = "region_unnamed"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "It isn't said in which region the hosting shall be"
+    mend: ClassVar[str] = "Name one of: {known}."
+
+
+class RegionNotServed(Problem):
+    """No worker has settings for the region."""
+
+    code: ClassVar[str] = "region_not_served"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "Nothing can be made in the region {region} at present"
+    mend: ClassVar[str] = (
+        "Name another region, or ask the data centre: the platform's settings don't name it."
+    )
+
+
+class RegionNotOpen(Problem):
+    """An operator closed the region to new tenants, or retired it."""
+
+    code: ClassVar[str] = "region_not_open"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The region {region} takes no new tenants: it is {state}"
+    mend: ClassVar[str] = "Name another region, or leave it to the platform to choose one."
+
+
+class NoRegionOpen(Problem):
+    """No region takes new tenants."""
+
+    code: ClassVar[str] = "no_region_open"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "No region takes new tenants at present"
+    mend: ClassVar[str] = "Ask the data centre to open one."
+
+
+class RegionStateRefused(Problem):
+    """The region can't come into this state from the one that it is in."""
+
+    code: ClassVar[str] = "region_state_refused"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The region {region} is {present} and can't become {to}"
+    mend: ClassVar[str] = "What is retired stays so; anything else may be opened or closed."
+
+
+class RegionInUse(Problem):
+    """Tenants are in a region that is to be retired."""
+
+    code: ClassVar[str] = "region_in_use"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "There are tenants in the region {region}: {tenants}"
+    mend: ClassVar[str] = "Close it, let its hostings end or move, and retire it then."
 
 
 class QuotaExceeded(Problem):

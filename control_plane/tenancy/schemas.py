@@ -12,7 +12,13 @@ from control_plane.identity.schemas import Email, In, Locale, Name, PersonOut
 from control_plane.kit.idempotency import shown_once
 from control_plane.kit.money import HOURS_PER_MONTH, Money
 from control_plane.tenancy.models import Agency, Budget, Region, Tenant
-from control_plane.tenancy.rules import RegionKind, ReservationState, Resource, TenantStatus
+from control_plane.tenancy.rules import (
+    RegionKind,
+    RegionState,
+    ReservationState,
+    Resource,
+    TenantStatus,
+)
 
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
 Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -218,12 +224,30 @@ class ProjectOut(BaseModel):
         return cls.model_validate(row.model_dump())
 
 
+class RegionStateIn(In):
+    """An operator's decision about a region, and why."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"state": "closed", "reason": "Its power is rebuilt"}]},
+    )
+
+    state: RegionState
+    reason: str = Field(min_length=1, max_length=500)
+
+
 class RegionOut(BaseModel):
-    """A configured cloud."""
+    """A configured cloud.
+
+    `is_served`: the settings of the worker name it. `memory_mib`: what servers may have there
+    altogether, as far as that is said.
+    """
 
     id: str
     name: str
     kind: RegionKind
+    state: RegionState
+    is_served: bool
+    memory_mib: int | None
     observed_at: datetime | None
 
     @classmethod

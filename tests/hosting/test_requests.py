@@ -13,7 +13,7 @@ from control_plane.tenancy import queries as tenancy
 from control_plane.tenancy.rules import RegionKind, Resource
 from tests.api import a_person, an_agency
 from tests.hosting.conftest import Scene
-from tests.offer import IMAGE, a_region, a_wish
+from tests.offer import IMAGE, a_wish
 
 
 def used(db: Database, agency_id: str) -> dict[Resource, int]:
@@ -61,14 +61,6 @@ def test_a_request_says_what_is_made_and_what_it_costs(scene: Scene) -> None:
     assert hosting["status"] == "requested"
     assert hosting["hostname"] == "health.edubba.localhost"
     assert hosting["open_request"] == request["id"]
-
-
-def test_where_there_are_two_regions_one_must_be_named(quick_scene: Scene) -> None:
-    a_region(quick_scene.db, "second")
-    answer = quick_scene.developer.post("/v1/requests", a_wish())
-    assert (answer.status_code, answer.json()["code"]) == (409, "region_unnamed")
-    assert answer.json()["facts"]["known"] == "local, second"
-    submit(quick_scene, region="second")
 
 
 @pytest.mark.parametrize("language", ["ar", "en"])

@@ -30,6 +30,7 @@ def test_figures_show_lives_reservations_and_the_ledgers_lag(api: Api, here: Tes
     assert 'edubba_lives_overdue{kind="hosting"} 0.0' in text
     assert 'edubba_reservations{resource="servers",state="held"} 3.0' in text
     assert 'edubba_isolation_failed{region="local"} 0.0' in text
+    assert 'edubba_region_unseen_seconds{region="local"}' in text
     assert "edubba_ledger_unsequenced 0.0" not in text
 
 

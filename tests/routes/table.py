@@ -18,6 +18,7 @@ from tests.routes.things import (
     Place,
     a_database_for_an_application,
     a_name,
+    a_region_to_close,
     a_release,
     a_setting_for_an_application,
     ended,
@@ -68,6 +69,10 @@ TABLE: dict[str, Access] = {
     "DELETE /v1/tokens/{token_id}": Access(EVERYBODY),
     # tenancy
     "GET /v1/regions": Access(EVERYBODY),
+    "GET /v1/regions/{name}": Access(EVERYBODY, path="/v1/regions/local"),
+    "PUT /v1/regions/{name}/state": Access(
+        "operator", body=a_region_to_close, path="/v1/regions/spare/state"
+    ),
     "GET /v1/tenants": Access(EVERYBODY, CENTRE, path="/v1/tenants?agency={slug}"),
     "GET /v1/tenants/{tenant_id}": Access(EVERYBODY, CENTRE),
     "GET /v1/agencies": Access(EVERYBODY),

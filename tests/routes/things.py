@@ -22,6 +22,7 @@ from control_plane.releases.rules import DeploymentStatus
 from control_plane.runs.actions import RunWish, begin_run
 from control_plane.tenancy import actions as tenancy
 from control_plane.tenancy.models import Agency
+from control_plane.tenancy.rules import RegionKind
 from tests.api import PLENTY, Api, User, a_person, as_user
 from tests.offer import a_blueprint, a_wish
 from tests.world import a_hosting_row, a_stopped_life, takes_settings
@@ -244,6 +245,12 @@ def some_quota(_place: Place) -> Any:
 
 def reason(_place: Place) -> Any:
     return {"reason": "the cause is mended"}
+
+
+def a_region_to_close(place: Place) -> Any:
+    with place.api.db.begin() as session:
+        tenancy.ensure_region(session, "spare", RegionKind.MEMORY)
+    return {"state": "closed", "reason": "Its power is rebuilt"}
 
 
 def paused(place: Place) -> Any:

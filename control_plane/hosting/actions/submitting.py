@@ -24,8 +24,6 @@ from control_plane.hosting.rules import (
     NewHosting,
     NotEndable,
     Placement,
-    RegionUnknown,
-    RegionUnnamed,
     RequestKind,
     RequestOpen,
     new_create_plan,
@@ -42,7 +40,13 @@ from control_plane.releases.actions import create_placeholder_deployment
 from control_plane.tenancy import actions as tenancy
 from control_plane.tenancy import queries as tenancy_queries
 from control_plane.tenancy.models import Agency, Region
-from control_plane.tenancy.rules import Resource
+from control_plane.tenancy.rules import (
+    Place,
+    PlacedBy,
+    RegionState,
+    Resource,
+    choose_place,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Proposal:
 
     agency: Agency
     region: Region
+    placed_by: PlacedBy
     version: BlueprintVersion
     hostname: Name
     making: Making
@@ -66,16 +71,16 @@ class Proposal:
 def propose(session: Session, actor: Actor, wish: NewHosting, terms: Terms) -> Proposal:
     """Return what a wish comes to, without quota, budget and what others have taken.
 
-    Raises: NotFound, Forbidden, RegionUnknown, BlueprintUnknown, SizeUnknown, InputInvalid,
-    PriceUnknown, ImageMissing, NameTaken, and what is wrong with the hostname.
+    Raises: NotFound, Forbidden, BlueprintUnknown, SizeUnknown, InputInvalid, PriceUnknown,
+    ImageMissing, NameTaken, what `choose_place` does, and what is wrong with the hostname.
     """
     agency = tenancy_queries.get_agency_for(session, actor, wish.agency, Permission.HOSTING_REQUEST)
-    region = _get_region(session, wish.region)
     version = blueprints.get_current(session, wish.blueprint)
     blueprint = blueprints.blueprint_of(version)
     blueprint.size(wish.size)
     inputs = check_inputs(blueprint, wish.inputs)
     price = blueprints.price_at(session, blueprint.name, wish.size, agency.currency, clock.now())
+    region, placed_by = _place(session, agency, wish, blueprint.image)
     image = queries.find_image(session, region.id, blueprint.image)
     if image is None:
         raise ImageMissing(region=region.name, image=blueprint.image)
@@ -85,7 +90,8 @@ def propose(session: Session, actor: Actor, wish: NewHosting, terms: Terms) -> P
     hostname = parse_hostname(wish.hostname or default_label(wish.name, agency.slug), terms.zone)
     place = Placement(agency.slug, region.name, wish.tenant, wish.name, hostname.ascii)
     making = Making(blueprint, wish.size, inputs, image.digest, price)
-    return Proposal(agency, region, version, hostname, making, new_create_plan(place, making))
+    draft = new_create_plan(place, making)
+    return Proposal(agency, region, placed_by, version, hostname, making, draft)
 
 
 def default_label(name: str, slug: str) -> str:
@@ -109,9 +115,8 @@ def submit_create(session: Session, actor: Actor, wish: NewHosting, terms: Terms
     hosting.wished_deployment_id = deployment.id
     session.add(hosting)
     lives.start_life(session, LIFE, hosting.id, agency.id)
-    request = add_request(
-        session, actor, hosting, (RequestKind.CREATE, wish.reason, _plain(wish)), proposal.draft
-    )
+    wanted = RequestKind.CREATE, wish.reason, _plain(wish, proposal)
+    request = add_request(session, actor, hosting, wanted, proposal.draft)
     decide_by_policy(session, actor, request, proposal.making.price, terms)
     return request
 
@@ -137,16 +142,27 @@ def submit_end(
     return request
 
 
-def _get_region(session: Session, name: str | None) -> Region:
-    regions = tenancy_queries.list_regions(session)
-    if name is None and len(regions) == 1:
-        return regions[0]
-    known = {region.name: region for region in regions}
-    if name is None:
-        raise RegionUnnamed(known=", ".join(known))
-    if name not in known:
-        raise RegionUnknown(region=name, known=", ".join(known))
-    return known[name]
+def _place(
+    session: Session, agency: Agency, wish: NewHosting, family: str
+) -> tuple[Region, PlacedBy]:
+    """Choose the region; what is reserved in each counts, whoever it is for."""
+    regions = {region.name: region for region in tenancy_queries.list_regions(session)}
+    named = tenancy_queries.list_tenants_named(session, agency.id, wish.tenant)
+    inside = {tenant.region_id for tenant in named}
+    reserved = queries.memory_by_region(session)
+    places = [
+        Place(
+            region.name,
+            RegionState(region.state),
+            region.is_served,
+            region.id in inside,
+            queries.find_image(session, region.id, family) is not None,
+            (region.memory_mib or 0) - reserved.get(region.id, 0),
+        )
+        for region in regions.values()
+    ]
+    place, why = choose_place(places, wish.region)
+    return regions[place.region], why
 
 
 def _add_hosting(session: Session, actor: Actor, wish: NewHosting, proposal: Proposal) -> Hosting:
@@ -179,12 +195,16 @@ def _add_hosting(session: Session, actor: Actor, wish: NewHosting, proposal: Pro
         action="hosting.requested",
         subject_id=hosting.id,
         agency_id=hosting.agency_id,
-        payload={"name": hosting.name, "tenant": tenant.id, "region": proposal.region.id},
+        payload={"name": hosting.name, "tenant": tenant.id, **_where(proposal)},
     )
     return hosting
 
 
-def _plain(wish: NewHosting) -> dict[str, Any]:
+def _where(proposal: Proposal) -> dict[str, str]:
+    return {"region": proposal.region.id, "placed_by": proposal.placed_by.value}
+
+
+def _plain(wish: NewHosting, proposal: Proposal) -> dict[str, Any]:
     return {
         "name": wish.name,
         "title": wish.title,
@@ -194,4 +214,5 @@ def _plain(wish: NewHosting) -> dict[str, Any]:
         "region": wish.region,
         "tenant": wish.tenant,
         "hostname": wish.hostname,
+        "placed_by": proposal.placed_by.value,
     }

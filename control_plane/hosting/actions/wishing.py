@@ -37,8 +37,6 @@ from control_plane.hosting.rules import (
     HostingStatus,
     NewHosting,
     NotChangeable,
-    RegionUnknown,
-    RegionUnnamed,
     RequestKind,
     RequestOpen,
     TenantFile,
@@ -57,12 +55,22 @@ from control_plane.hostnames.rules import (
 from control_plane.identity.rules import Actor, Permission
 from control_plane.kit.errors import Problem
 from control_plane.tenancy import queries as tenancy
-from control_plane.tenancy.rules import TenantEnding
+from control_plane.tenancy.rules import (
+    NoRegionOpen,
+    RegionNotOpen,
+    RegionNotServed,
+    RegionUnknown,
+    RegionUnnamed,
+    TenantEnding,
+)
 
 _ASK = Permission.HOSTING_REQUEST
 _OVER = GONE | {HostingStatus.ENDING}
 # Which part of a file a problem is about, so that its reader is shown the line.
 _OF_THE_FILE: dict[type[Problem], str] = {
+    NoRegionOpen: "region",
+    RegionNotOpen: "region",
+    RegionNotServed: "region",
     RegionUnknown: "region",
     RegionUnnamed: "region",
     TenantEnding: "tenant",

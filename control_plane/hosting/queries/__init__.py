@@ -34,6 +34,7 @@ from control_plane.hosting.queries.rows import (
     list_present,
     list_requests,
     lock_request,
+    memory_by_region,
     placement_of,
 )
 from control_plane.hosting.queries.settings import find_recipient, list_settings
@@ -79,6 +80,7 @@ __all__ = [
     "lock_request",
     "making_now",
     "making_of",
+    "memory_by_region",
     "placement_of",
     "view_attachments",
     "view_hostings",

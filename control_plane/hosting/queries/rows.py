@@ -18,7 +18,8 @@ from control_plane.identity.rules import Actor, NotFound, Permission
 from control_plane.kit.ids import is_id
 from control_plane.kit.pagination import Page, decode_cursor, page_of
 from control_plane.tenancy import queries as tenancy
-from control_plane.tenancy.models import Agency, Region, RegionImage, Tenant
+from control_plane.tenancy.models import Agency, Region, RegionImage, Reservation, Tenant
+from control_plane.tenancy.rules import ReservationState, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +207,20 @@ def placement_of(session: Session, hosting: Hosting) -> Placement:
         hosting=hosting.name,
         hostname=hostname.name if hostname is not None else "",
     )
+
+
+def memory_by_region(session: Session) -> dict[str, int]:
+    """Return how much memory (MiB) is reserved in each region, by id, of all agencies."""
+    query = (
+        select(Hosting.region_id, func.sum(Reservation.amount))
+        .join(Reservation, col(Reservation.subject_id) == col(Hosting.id))
+        .where(
+            col(Reservation.resource) == Resource.MEMORY_MIB,
+            col(Reservation.state) != ReservationState.RELEASED,
+        )
+        .group_by(col(Hosting.region_id))
+    )
+    return {region_id: int(amount) for region_id, amount in session.exec(query)}
 
 
 def find_image(session: Session, region_id: str, family: str) -> RegionImage | None:

@@ -32,24 +32,6 @@ class NameTaken(Problem):
     mend: ClassVar[str] = "Choose another name, or look at the one there is: {hosting}."
 
 
-class RegionUnknown(Problem):
-    """There is no such region."""
-
-    code: ClassVar[str] = "region_unknown"
-    status: ClassVar[int] = 409
-    title: ClassVar[str] = "There is no region {region}"
-    mend: ClassVar[str] = "Name one of: {known}."
-
-
-class RegionUnnamed(Problem):
-    """There are several regions, or none at all, and the wish names none."""
-
-    code: ClassVar[str] = "region_unnamed"
-    status: ClassVar[int] = 409
-    title: ClassVar[str] = "It isn't said in which region the hosting shall be"
-    mend: ClassVar[str] = "Name one of: {known}."
-
-
 class ImageMissing(Problem):
     """The region can't make servers of this blueprint yet."""
 

@@ -23,6 +23,7 @@ from control_plane.hosting.rules import (
 )
 from control_plane.identity.schemas import In
 from control_plane.kit.money import Money
+from control_plane.tenancy.rules import PlacedBy
 from control_plane.tenancy.schemas import ResourceUse
 
 Hash = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -186,6 +187,7 @@ class RequestOut(BaseModel):
     submitted_at: datetime
     closed_at: datetime | None
     policy: PolicyOut | None
+    placed_by: PlacedBy | None  # of a new hosting: why it is in its region
     plan: PlanOut | None
 
     @classmethod
@@ -199,6 +201,7 @@ class RequestOut(BaseModel):
                 "hosting": row.hosting_id,
                 "hosting_name": view.hosting,
                 "policy": row.wish.get("policy"),
+                "placed_by": row.wish.get("placed_by"),
                 "plan": PlanOut.of(view.plan) if view.plan else None,
             }
         )

@@ -17,24 +17,28 @@ from control_plane.kit.money import EXPONENTS, HOURS_PER_MONTH, Money
 from control_plane.ledger import actions as ledger
 from control_plane.ledger.rules import SYSTEM
 from control_plane.tenancy import queries
+from control_plane.tenancy.actions.regions import (
+    drop_other_regions,
+    ensure_region,
+    set_region_state,
+)
 from control_plane.tenancy.models import (
     Agency,
     Allocation,
     Budget,
     Quota,
-    Region,
     Reservation,
     Tenant,
 )
 from control_plane.tenancy.rules import (
     QUARANTINE,
-    REGION_LIFE,
     TENANT_LIFE,
     AgencySuspended,
     BudgetExceeded,
     CurrencyUnfit,
     QuotaExceeded,
-    RegionKind,
+    RegionNotOpen,
+    RegionState,
     ReservationState,
     Resource,
     SlugTaken,
@@ -42,6 +46,8 @@ from control_plane.tenancy.rules import (
     TenantStatus,
     addresses_of,
 )
+
+__all__ = ["drop_other_regions", "ensure_region", "set_region_state"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +252,9 @@ def ensure_tenant_row(
         if tenant.status == TenantStatus.ENDING:
             raise TenantEnding(tenant=name)
         return tenant
+    region = queries.lock_region(session, region_id)  # which an operator may just be closing
+    if region.state != RegionState.OPEN:
+        raise RegionNotOpen(region=region.name, state=region.state)
     tenant = Tenant(
         id=new_id("ten"),
         agency_id=agency_id,
@@ -268,19 +277,6 @@ def begin_tenant(session: Session, tenant_id: str, *, actor_id: str = SYSTEM) ->
         return
     lives.start_life(session, TENANT_LIFE, tenant_id, tenant.agency_id)
     _log(session, actor_id, "tenant.begun", tenant_id, tenant.agency_id, name=tenant.name)
-
-
-def ensure_region(session: Session, name: str, kind: RegionKind) -> Region:
-    """Return the region of this name; a new one starts its life."""
-    region = queries.find_region(session, name)
-    if region is not None:
-        return region
-    region = Region(id=new_id("reg"), name=name, kind=kind, created_at=clock.now())
-    session.add(region)
-    session.flush()
-    lives.start_life(session, REGION_LIFE, region.id)
-    _log(session, SYSTEM, "region.added", region.id, None, name=name, kind=kind.value)
-    return region
 
 
 def _hold(

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar, cast
 
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
@@ -39,7 +41,10 @@ from control_plane.ports.identity_source.port import IdentitySource, Verified
 
 log = get_log("identity")
 Answer = TypeVar("Answer", bound=BaseModel)
+AT_ONCE = 4  # questions to Keystone, each in a thread beside those that answer everybody
+WAITING_AT_MOST = 8  # for their turn to ask; more are told to come back
 _BEARER = HTTPBearer(auto_error=False, description="A token of `/v1/login` or `/v1/tokens`")
+_asking = RunVar[CapacityLimiter]("asking_keystone")
 _KEYSTONE = APIKeyHeader(
     name="X-Auth-Token",
     scheme_name="Keystone",
@@ -114,6 +119,24 @@ async def _desk_of_app(request: Request) -> Desk:
 
 
 DeskDep = Annotated[Desk, Depends(_desk_of_app)]
+BearerDep = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+
+
+async def _vouched(
+    request: Request, bearer: BearerDep, foreign: Annotated[str | None, Depends(_KEYSTONE)]
+) -> Verified | None:
+    """Return what Keystone says of a token of its own; None where there is none, or one of ours.
+
+    The one question to something foreign inside of a request: asked before any transaction is
+    open, and not in the threads that answer everybody, or whoever floods a Keystone that hangs
+    would stop them all. Raises: KeystoneOff, KeystoneTokenRefused, IdentitySourceUnavailable.
+    """
+    source = _desk(request).identity_source
+    if bearer is not None or not foreign:
+        return None
+    if source is None:
+        raise KeystoneOff
+    return source.recall(foreign) or await _ask(source, foreign)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +148,13 @@ class Gate:
     def __call__(
         self,
         request: Request,
-        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
-        foreign: Annotated[str | None, Depends(_KEYSTONE)],
+        bearer: BearerDep,
+        vouched: Annotated[Verified | None, Depends(_vouched)],
     ) -> Actor:
         """Return who acts. Raises: NotAuthenticated, Forbidden, and what Keystone's tokens may."""
         desk = _desk(request)
-        if bearer is None and foreign:
-            actor = authenticate_by_keystone(desk, foreign)
+        if vouched is not None:
+            actor = authenticate_by_keystone(desk, vouched)
         else:
             actor = authenticate(desk, bearer.credentials if bearer else None)
         request.state.locale = actor.locale
@@ -172,26 +195,37 @@ def authenticate(desk: Desk, secret: str | None) -> Actor:
     return actor
 
 
-def authenticate_by_keystone(desk: Desk, token: str) -> Actor:
-    """Return who acts with a token of Keystone.
+def authenticate_by_keystone(desk: Desk, verified: Verified) -> Actor:
+    """Return who acts with a token of Keystone that says this.
 
-    The one question to something foreign inside of a request: bounded in time and number by its
-    adapter, asked before any transaction is open, and cached. Raises: KeystoneOff,
-    KeystoneTokenRefused, IdentitySourceUnavailable, ProjectMissing, ProjectUnmapped,
-    ProjectRolesUnmapped, PersonDisabled.
+    Raises: ProjectMissing, ProjectUnmapped, ProjectRolesUnmapped, PersonDisabled.
     """
-    if desk.identity_source is None:
-        raise KeystoneOff
+    with desk.reading() as session:
+        actor = keystone.find_actor(session, verified)
+    return actor if actor is not None else _meet(desk, verified)
+
+
+async def _ask(source: IdentitySource, token: str) -> Verified:
+    limiter = _limiter()
+    if limiter.statistics().tasks_waiting >= WAITING_AT_MOST:
+        raise IdentitySourceUnavailable(retry_after_s=5)
     try:
-        verified = desk.identity_source.verify(token)
+        verified = await to_thread.run_sync(source.verify, token, limiter=limiter)
     except Unavailable as away:
         log.warning("identity_source_unavailable", **away.facts)
         raise IdentitySourceUnavailable(retry_after_s=5) from away
     if verified is None:
         raise KeystoneTokenRefused
-    with desk.reading() as session:
-        actor = keystone.find_actor(session, verified)
-    return actor if actor is not None else _meet(desk, verified)
+    return verified
+
+
+def _limiter() -> CapacityLimiter:
+    try:
+        return _asking.get()
+    except LookupError:
+        limiter = CapacityLimiter(AT_ONCE)
+        _asking.set(limiter)
+        return limiter
 
 
 def _meet(desk: Desk, verified: Verified) -> Actor:

@@ -172,6 +172,10 @@ def test_what_is_no_token_says_nothing(world: World, token: str) -> None:
     assert world.source.verify(token) is None
 
 
+def test_what_was_never_asked_is_not_known(world: World) -> None:
+    assert world.source.recall("gAAAA") is None
+
+
 def test_one_that_is_away_says_so(world: World) -> None:
     with pytest.raises(Unavailable, match="identity_source_unavailable"):
         world.away().verify("gAAAA")

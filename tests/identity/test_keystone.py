@@ -260,6 +260,21 @@ def test_without_a_keystone_such_tokens_are_refused(api: Api, tmp_path: Any) -> 
     assert desk.identity_source is None
 
 
+def test_many_requests_with_one_token_are_one_question(sqlite_db: Database) -> None:
+    source = MemoryIdentitySource()
+    with an_api(sqlite_db, identity_source=CachedIdentitySource(source)) as api:
+        an_agency(sqlite_db)
+        world = World(api, source, a_person(api, Role.OPERATOR))
+        world.map_project(member="viewer")
+        token = source.issue("u1", PROJECT, "member")
+        assert {world.ask(token).status_code for _ in range(5)} == {200}
+        assert source.asked == 1
+        source.is_away = True
+        assert world.ask(token).status_code == 200, "as long as it is kept"
+        other = source.issue("u1", PROJECT, "member")
+        assert world.ask(other).status_code == 503
+
+
 def test_an_answer_is_kept_for_seconds_and_never_a_refusal() -> None:
     source = MemoryIdentitySource()
     cached = CachedIdentitySource(source)

@@ -9,18 +9,22 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import httpx2
 import pytest
 
+from control_plane.identity.rules import Role
+from control_plane.kit.db import Database
 from control_plane.kit.errors import Unavailable
 from control_plane.ports.identity_source.keystone import (
-    AT_ONCE,
     TIMEOUT,
-    WAIT_S,
     KeystoneSource,
     read_credential,
 )
+from tests.api import a_person, an_api
+from tests.serving import served
 
-Answer = tuple[int, bytes]
+FLOOD = 24  # clients that ask again at once
+MOST_S = 0.75  # a busy machine's; it took 7 s while they waited in the threads of everybody
 WHOLE = b'{"token": {"expires_at": "2999-01-01T00:00:00Z", "user": {"id": "u", "name": "n"}}}'
 
 
@@ -81,22 +85,15 @@ def test_an_answer_that_says_nothing_clear_lets_nobody_in(
     source.close()
 
 
-def test_one_that_hangs_is_given_up_in_time_and_takes_no_more_than_its_share() -> None:
+def test_one_that_hangs_is_given_up_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         source = KeystoneSource(f"http://127.0.0.1:{deaf.getsockname()[1]}")
         begun = monotonic()
-
-        def ask(number: int) -> float:
-            with pytest.raises(Unavailable):
-                source.verify(f"gAAAA{number}")
-            return monotonic() - begun
-
-        with ThreadPoolExecutor(2 * AT_ONCE) as pool:
-            took = sorted(pool.map(ask, range(2 * AT_ONCE)))
+        with pytest.raises(Unavailable):
+            source.verify("gAAAA")
         source.close()
     assert TIMEOUT.read is not None
-    assert max(took) < TIMEOUT.read + 3
-    assert took[AT_ONCE - 1] < WAIT_S + 2, "those beyond the share are told at once"
+    assert monotonic() - begun < TIMEOUT.read + 2
 
 
 def test_what_is_wrong_with_a_credential_is_said_without_it(tmp_path: Path) -> None:
@@ -126,3 +123,30 @@ def test_a_credential_may_be_an_application_credential_or_for_the_system(tmp_pat
     assert said["scope"] == {"system": {"all": True}}
     user = {"name": "u", "domain": {"name": "Default"}, "password": "p"}
     assert said["identity"]["password"]["user"] == user
+
+
+def test_a_flood_of_tokens_for_one_that_hangs_does_not_stop_others(sqlite_db: Database) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as deaf:
+        source = KeystoneSource(f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        with an_api(sqlite_db, identity_source=source) as api, served(api.app) as url:
+            own = {"Authorization": f"Bearer {a_person(api, Role.AUDITOR).secret}"}
+            is_over = threading.Event()
+
+            def flood(number: int) -> None:
+                foreign = {"X-Auth-Token": f"gAAAA{number}"}
+                with httpx2.Client(base_url=url, headers=foreign, timeout=60) as client:
+                    while not is_over.is_set():
+                        assert client.get("/v1/me").status_code == 503
+
+            with ThreadPoolExecutor(FLOOD) as pool, httpx2.Client(base_url=url) as client:
+                floods = [pool.submit(flood, number) for number in range(FLOOD)]
+                took = []
+                for _ in range(10):
+                    begun = monotonic()
+                    assert client.get("/v1/me", headers=own, timeout=60).status_code == 200
+                    took.append(monotonic() - begun)
+                is_over.set()
+                for one in floods:
+                    one.result()
+        source.close()
+    assert sorted(took)[len(took) // 2] < MOST_S, took

@@ -26,14 +26,18 @@ class CachedIdentitySource:
         self._lock = Lock()
         self._answers: OrderedDict[bytes, tuple[Verified, datetime]] = OrderedDict()
 
+    def recall(self, token: str) -> Verified | None:
+        """Return what a token said a moment ago."""
+        with self._lock:
+            kept = self._answers.get(_digest_of(token))
+        return kept[0] if kept is not None and clock.now() < kept[1] else None
+
     def verify(self, token: str) -> Verified | None:
         """Return what a token says, or said a moment ago. Raises: Unavailable."""
-        digest = hashlib.sha256(token.encode()).digest()
-        with self._lock:
-            kept = self._answers.get(digest)
-        if kept is not None and clock.now() < kept[1]:
-            return kept[0]
+        if (kept := self.recall(token)) is not None:  # others asked while this one waited
+            return kept
         found = self._source.verify(token)  # outside of the lock: others don't wait for Keystone
+        digest = _digest_of(token)
         with self._lock:
             self._answers.pop(digest, None)
             if found is not None:
@@ -41,3 +45,7 @@ class CachedIdentitySource:
                 if len(self._answers) > self._most:
                     self._answers.popitem(last=False)
         return found
+
+
+def _digest_of(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

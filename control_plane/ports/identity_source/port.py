@@ -37,6 +37,9 @@ class Verified:
 class IdentitySource(Protocol):
     """Answers within seconds, or raises `Unavailable`."""
 
+    def recall(self, token: str) -> Verified | None:
+        """Return what it knows of a token without asking anybody; None: it has to be asked."""
+
     def verify(self, token: str) -> Verified | None:
         """Return what a token says; None: it is none, expired, revoked, or its user disabled.
 

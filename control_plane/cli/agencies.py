@@ -84,6 +84,22 @@ def quota(
 
 
 @group.command()
+def regions(
+    agency: SlugArgument,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", help="A region; all of them. None: any.")
+    ] = None,
+    default: Annotated[
+        str | None, typer.Option("--default", help="Where new tenants are, if nothing is said.")
+    ] = None,
+) -> None:
+    """Say which regions an agency's new tenants may be in; what it has stays."""
+    client = connect()
+    _, tag = client.get_tagged(f"/v1/agencies/{agency}")
+    _change(client, agency, "regions", {"allowed": allow or [], "default": default}, tag)
+
+
+@group.command()
 def budget(
     agency: SlugArgument,
     per_month: Annotated[
@@ -183,6 +199,8 @@ def _show(agency: dict[str, Any], usage: dict[str, Any]) -> None:
             ("Id", agency["id"]),
             ("Since", agency["created_at"]),
             ("Suspended", agency["suspended_at"]),
+            ("Regions", agency["regions"]["allowed"]),
+            ("First region", agency["regions"]["default"]),
         ]
     )
     titles = ("Resource", "Limit", "Held", "In use", "Left")

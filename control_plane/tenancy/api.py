@@ -30,6 +30,7 @@ from control_plane.tenancy.schemas import (
     AgencyDetailOut,
     AgencyIn,
     AgencyOut,
+    AgencyRegionsDocument,
     BudgetDocument,
     BudgetOut,
     ForeignId,
@@ -194,6 +195,25 @@ def set_budget(  # each is one thing that the framework gives
     return shown
 
 
+@router.put("/agencies/{slug}/regions")
+def set_agency_regions(  # each is one thing that the framework gives
+    desk: DeskDep,
+    actor: Writer,
+    response: Response,
+    slug: str,
+    body: AgencyRegionsDocument,
+    if_match: IfMatch = None,
+) -> AgencyDetailOut:
+    """Say which regions the agency's new tenants may be in, and where first; what it has stays."""
+    with desk.writing() as session:
+        agency = _changeable(session, actor, if_match, slug)
+        wish = body.allowed, body.default
+        actions.set_agency_regions(session, actor.person_id, agency.id, *wish)
+        shown = _detail(session, agency)
+    set_tag(response, _version(shown))
+    return shown
+
+
 @router.get("/agencies/{slug}/usage")
 def show_usage(desk: DeskDep, actor: Reader, slug: str) -> UsageOut:
     """Show what the agency takes of its quota and budget, and what is left."""
@@ -282,10 +302,14 @@ def unmap_project(desk: DeskDep, actor: Writer, slug: str, project_id: ForeignId
 
 
 def _detail(session: Session, agency: Agency) -> AgencyDetailOut:
+    kept = queries.regions_of(session, agency.id)
+    named = {one.name: one.id for one in queries.list_regions(session) if one.id in kept}
+    default = next((name for name, region_id in named.items() if kept[region_id]), None)
     return AgencyDetailOut(
         **AgencyOut.of(agency).model_dump(),
         quota=QuotaDocument.of(queries.quotas_of(session, agency.id)),
         budget=BudgetOut.of(agency, queries.find_budget(session, agency.id)),
+        regions=AgencyRegionsDocument(allowed=list(named), default=default),
     )
 
 
@@ -297,5 +321,5 @@ def _changeable(session: Session, actor: Actor, if_match: str | None, slug: str)
 
 
 def _version(shown: AgencyDetailOut) -> str:
-    means = shown.model_dump(mode="json", include={"quota", "budget"})
+    means = shown.model_dump(mode="json", include={"quota", "budget", "regions"})
     return hashlib.sha256(orjson.dumps(means, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

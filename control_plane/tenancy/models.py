@@ -53,6 +53,16 @@ class Region(SQLModel, table=True):
     )  # tagged, but no row claims it
 
 
+class AgencyRegion(SQLModel, table=True):
+    """A region that an agency's new tenants may be in; no row: whichever is open."""
+
+    __tablename__ = "agency_region"
+
+    agency_id: str = ref("agency.id", primary_key=True)
+    region_id: str = ref("region.id", primary_key=True)
+    is_default: bool = False  # where they are, if nothing else is said
+
+
 class RegionImage(SQLModel, table=True):
     """A prepared image that the region was seen to have; the newest of a family is offered."""
 

@@ -10,6 +10,7 @@ from control_plane.identity.rules import Actor, Forbidden, NotFound, Permission
 from control_plane.kit.pagination import Page, decode_cursor, page_of
 from control_plane.tenancy.models import (
     Agency,
+    AgencyRegion,
     Allocation,
     Budget,
     Quota,
@@ -102,6 +103,12 @@ def get_region(session: Session, name: str) -> Region:
     if region is None:
         raise NotFound(kind="region", id=name)
     return region
+
+
+def regions_of(session: Session, agency_id: str) -> dict[str, bool]:
+    """Return the regions (by id) that an agency is kept to, and which it prefers; empty: any."""
+    query = select(AgencyRegion).where(col(AgencyRegion.agency_id) == agency_id)
+    return {row.region_id: row.is_default for row in session.exec(query)}
 
 
 def count_tenants(session: Session, region_id: str) -> int:

@@ -32,6 +32,7 @@ class PlacedBy(StrEnum):
 
     WISH = "wish"
     TENANT = "tenant"
+    AGENCY = "agency"
     ONLY = "only"
     ROOM = "room"
 
@@ -39,6 +40,7 @@ class PlacedBy(StrEnum):
 PLACED_BY: dict[PlacedBy, str] = {
     PlacedBy.WISH: "The request names the region.",
     PlacedBy.TENANT: "The tenant is in this region already.",
+    PlacedBy.AGENCY: "The data centre has chosen this region for the agency.",
     PlacedBy.ONLY: "It is the only region that is open and has the image.",
     PlacedBy.ROOM: "Of the regions that are open and have the image, it has most room left.",
 }
@@ -112,6 +114,8 @@ class Place:
     has_tenant: bool
     has_image: bool  # of what is asked for
     room_mib: int
+    is_allowed: bool = True  # the data centre lets new tenants of the agency in
+    is_default: bool = False  # and prefers it
 
 
 def may_move_region(present: RegionState, to: RegionState) -> bool:
@@ -122,9 +126,10 @@ def may_move_region(present: RegionState, to: RegionState) -> bool:
 def choose_place(places: Sequence[Place], wished: str | None) -> tuple[Place, PlacedBy]:
     """Return where a hosting of a tenant is to be, and why.
 
-    Where it is wished; else where its tenant is; else in the open region with the image that has
-    most room left, of two with as much in the one whose name comes first. Raises: RegionUnknown,
-    RegionNotServed, RegionNotOpen, NoRegionOpen, RegionUnnamed.
+    Where it is wished; else where its tenant is; else in the agency's own region; else in the open
+    one with the image that has most room left, of two with as much in the one whose name comes
+    first. Raises: RegionUnknown, RegionNotServed, RegionNotAllowed, RegionNotOpen, NoRegionOpen,
+    RegionUnnamed.
     """
     if wished is not None:
         return _choose_wished(places, wished), PlacedBy.WISH
@@ -133,9 +138,12 @@ def choose_place(places: Sequence[Place], wished: str | None) -> tuple[Place, Pl
         return inside[0], PlacedBy.TENANT
     if inside:
         raise RegionUnnamed(known=_listed(inside))
-    open_ones = [one for one in places if one.state == RegionState.OPEN and one.is_served]
+    open_ones = [one for one in places if one.state == RegionState.OPEN and _takes(one)]
     if not open_ones:
         raise NoRegionOpen
+    preferred = [one for one in open_ones if one.is_default]
+    if preferred:
+        return preferred[0], PlacedBy.AGENCY
     fit = [one for one in open_ones if one.has_image] or open_ones
     best = min(fit, key=lambda one: (-one.room_mib, one.region))
     return best, PlacedBy.ONLY if len(fit) == 1 else PlacedBy.ROOM
@@ -147,6 +155,9 @@ def _choose_wished(places: Sequence[Place], wished: str) -> Place:
             continue
         if not one.is_served:
             raise RegionNotServed(region=wished)
+        if not (one.is_allowed or one.has_tenant):
+            allowed = [place for place in places if place.is_allowed]
+            raise RegionNotAllowed(region=wished, known=_listed(allowed))
         if not _takes(one):
             raise RegionNotOpen(region=wished, state=one.state.value)
         return one
@@ -154,8 +165,12 @@ def _choose_wished(places: Sequence[Place], wished: str) -> Place:
 
 
 def _takes(place: Place) -> bool:
-    is_closed_to_new = place.state == RegionState.CLOSED and not place.has_tenant
-    return place.is_served and place.state != RegionState.RETIRED and not is_closed_to_new
+    is_open = place.state == RegionState.OPEN and place.is_allowed
+    return place.is_served and (is_open or (place.has_tenant and not _is_retired(place)))
+
+
+def _is_retired(place: Place) -> bool:
+    return place.state == RegionState.RETIRED
 
 
 def _listed(places: Sequence[Place]) -> str:
@@ -200,12 +215,21 @@ class RegionNotOpen(Problem):
     mend: ClassVar[str] = "Name another region, or leave it to the platform to choose one."
 
 
+class RegionNotAllowed(Problem):
+    """The data centre keeps the agency to other regions."""
+
+    code: ClassVar[str] = "region_not_allowed"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The agency may have no new tenants in the region {region}"
+    mend: ClassVar[str] = "Name one of: {known}."
+
+
 class NoRegionOpen(Problem):
     """No region takes new tenants."""
 
     code: ClassVar[str] = "no_region_open"
     status: ClassVar[int] = 409
-    title: ClassVar[str] = "No region takes new tenants at present"
+    title: ClassVar[str] = "No region takes new tenants of the agency at present"
     mend: ClassVar[str] = "Ask the data centre to open one."
 
 

@@ -115,11 +115,24 @@ class BudgetOut(BaseModel):
         return cls(currency=agency.currency, micros_per_hour=micros, per_month=str(month.rounded()))
 
 
+class AgencyRegionsDocument(In):
+    """Which regions an agency's new tenants may be in (none: any), and where they are first."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"allowed": ["baghdad", "basra"], "default": "basra"}]},
+    )
+
+    allowed: list[Slug] = Field(max_length=64)
+    default: Slug | None = None
+
+
 class AgencyDetailOut(AgencyOut):
     """An institution with its means; the answer's ETag guards a change of them."""
 
     quota: QuotaDocument
     budget: BudgetOut
+    regions: AgencyRegionsDocument
 
 
 class ResourceUse(BaseModel):

@@ -88,6 +88,12 @@ TABLE: dict[str, Access] = {
     "PUT /v1/agencies/{slug}/quota": Access(
         "operator", "operator", body=some_quota, headers=ANY_STATE
     ),
+    "PUT /v1/agencies/{slug}/regions": Access(
+        "operator",
+        "operator",
+        body=lambda _place: {"allowed": [], "default": None},
+        headers=ANY_STATE,
+    ),
     "PUT /v1/agencies/{slug}/budget": Access(
         "operator",
         "operator",

@@ -19,6 +19,7 @@ from control_plane.tenancy.rules import (
     Place,
     PlacedBy,
     RegionKind,
+    RegionNotAllowed,
     RegionNotOpen,
     RegionNotServed,
     RegionState,
@@ -39,6 +40,8 @@ PLACES = st.builds(
     has_tenant=st.booleans(),
     has_image=st.booleans(),
     room_mib=st.integers(-100, 100),
+    is_allowed=st.booleans(),
+    is_default=st.booleans(),
 )
 
 
@@ -75,6 +78,18 @@ def test_what_is_closed_or_not_served_takes_nothing_new() -> None:
         choose_place([closed], None)
 
 
+def test_an_agency_is_kept_to_its_regions() -> None:
+    foreign = replace(B, is_allowed=False)
+    assert choose_place([A, foreign], None) == (A, PlacedBy.ONLY)
+    with pytest.raises(RegionNotAllowed):
+        choose_place([A, foreign], "b")
+    grown = replace(foreign, has_tenant=True)  # from before: it stays, and may grow
+    assert choose_place([A, grown], "b") == (grown, PlacedBy.WISH)
+    own = replace(A, is_default=True)
+    assert choose_place([own, B], None) == (own, PlacedBy.AGENCY)
+    assert choose_place([replace(own, state=RegionState.CLOSED), B], None)[0] == B
+
+
 @given(st.lists(PLACES, max_size=6))
 def test_no_choice_is_ever_one_that_takes_nothing(places: list[Place]) -> None:
     try:
@@ -82,9 +97,8 @@ def test_no_choice_is_ever_one_that_takes_nothing(places: list[Place]) -> None:
     except (NoRegionOpen, RegionUnnamed):
         return
     assert chosen.is_served
-    assert chosen.state == RegionState.OPEN or (
-        chosen.state == RegionState.CLOSED and why == PlacedBy.TENANT
-    )
+    assert chosen.state != RegionState.RETIRED
+    assert why == PlacedBy.TENANT or (chosen.state == RegionState.OPEN and chosen.is_allowed)
 
 
 @pytest.mark.parametrize("why", PlacedBy)
@@ -147,3 +161,28 @@ def test_a_region_that_the_settings_drop_takes_nothing_until_it_is_back(db: Data
         with db.begin() as session:
             actions.ensure_region(session, "local", RegionKind.MEMORY)
         assert owner.post("/v1/requests", a_wish()).status_code == 202
+
+
+def test_the_data_centre_keeps_an_agency_to_regions(db: Database) -> None:
+    with an_api(db) as api:
+        an_offer(db)
+        a_region(db, "second")
+        agency = an_agency(db)
+        owner, operator = a_person(api, Role.OWNER, agency), a_person(api, Role.OPERATOR)
+
+        def keep(*allowed: str, default: str | None = None) -> tuple[int, str]:
+            wish, tag = {"allowed": allowed, "default": default}, {"If-Match": "*"}
+            path = "/v1/agencies/health/regions"
+            answer = operator.request("PUT", path, json=wish, headers=tag)
+            told = answer.json()
+            return answer.status_code, told.get("code") or ",".join(told["regions"]["allowed"])
+
+        assert keep("nowhere") == (404, "not_found")
+        assert keep("local", default="second") == (409, "region_not_allowed")
+        assert keep("local") == (200, "local")
+        told = owner.post("/v1/requests", a_wish(region="second")).json()
+        assert (told["code"], told["facts"]["known"]) == ("region_not_allowed", "local")
+        assert keep("local", "second", default="second") == (200, "local,second")
+        told = owner.post("/v1/requests", a_wish()).json()
+        assert (told["placed_by"], told["plan"]["body"]["region"]) == ("agency", "second")
+        assert keep() == (200, "")

@@ -150,6 +150,7 @@ def _place(
     named = tenancy_queries.list_tenants_named(session, agency.id, wish.tenant)
     inside = {tenant.region_id for tenant in named}
     reserved = queries.memory_by_region(session)
+    kept = tenancy_queries.regions_of(session, agency.id)
     places = [
         Place(
             region.name,
@@ -158,6 +159,8 @@ def _place(
             region.id in inside,
             queries.find_image(session, region.id, family) is not None,
             (region.memory_mib or 0) - reserved.get(region.id, 0),
+            is_allowed=not kept or region.id in kept,
+            is_default=kept.get(region.id, False),
         )
         for region in regions.values()
     ]

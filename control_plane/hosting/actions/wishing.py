@@ -57,6 +57,7 @@ from control_plane.kit.errors import Problem
 from control_plane.tenancy import queries as tenancy
 from control_plane.tenancy.rules import (
     NoRegionOpen,
+    RegionNotAllowed,
     RegionNotOpen,
     RegionNotServed,
     RegionUnknown,
@@ -69,6 +70,7 @@ _OVER = GONE | {HostingStatus.ENDING}
 # Which part of a file a problem is about, so that its reader is shown the line.
 _OF_THE_FILE: dict[type[Problem], str] = {
     NoRegionOpen: "region",
+    RegionNotAllowed: "region",
     RegionNotOpen: "region",
     RegionNotServed: "region",
     RegionUnknown: "region",

@@ -267,6 +267,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("agency_id", "resource", name=op.f("pk_quota")),
     )
     op.create_table(
+        "agency_region",
+        sa.Column("agency_id", sa.String(length=32), nullable=False),
+        sa.Column("region_id", sa.String(length=32), nullable=False),
+        sa.Column("is_default", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agency_id"], ["agency.id"], name=op.f("fk_agency_region_agency_id_agency")
+        ),
+        sa.ForeignKeyConstraint(
+            ["region_id"], ["region.id"], name=op.f("fk_agency_region_region_id_region")
+        ),
+        sa.PrimaryKeyConstraint("agency_id", "region_id", name=op.f("pk_agency_region")),
+    )
+    op.create_table(
         "region_image",
         sa.Column("region_id", sa.String(length=32), nullable=False),
         sa.Column("digest", sa.String(80), nullable=False),
@@ -750,6 +763,7 @@ def downgrade() -> None:
 
     op.drop_table("release")
     op.drop_table("region_image")
+    op.drop_table("agency_region")
     op.drop_table("quota")
     op.drop_table("budget")
     with op.batch_alter_table("allocation", schema=None) as batch_op:

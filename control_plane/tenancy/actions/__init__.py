@@ -20,6 +20,7 @@ from control_plane.tenancy import queries
 from control_plane.tenancy.actions.regions import (
     drop_other_regions,
     ensure_region,
+    set_agency_regions,
     set_region_state,
 )
 from control_plane.tenancy.models import (
@@ -47,7 +48,7 @@ from control_plane.tenancy.rules import (
     addresses_of,
 )
 
-__all__ = ["drop_other_regions", "ensure_region", "set_region_state"]
+__all__ = ["drop_other_regions", "ensure_region", "set_agency_regions", "set_region_state"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """What is done with regions: workers say which they serve, operators which take new tenants."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlmodel import Session
+from sqlmodel import Session, col, delete
 
 from control_plane.engine import lives
 from control_plane.kit import clock
@@ -11,11 +11,12 @@ from control_plane.kit.ids import new_id
 from control_plane.ledger import actions as ledger
 from control_plane.ledger.rules import SYSTEM
 from control_plane.tenancy import queries
-from control_plane.tenancy.models import Region
+from control_plane.tenancy.models import AgencyRegion, Region
 from control_plane.tenancy.rules import (
     REGION_LIFE,
     RegionInUse,
     RegionKind,
+    RegionNotAllowed,
     RegionState,
     RegionStateRefused,
     may_move_region,
@@ -83,6 +84,34 @@ def set_region_state(
     facts = {"before": present.value, "reason": reason}
     _log(session, actor_id, f"region.{to.value}", region, **facts)
     return region
+
+
+def set_agency_regions(
+    session: Session, actor_id: str, agency_id: str, allowed: Sequence[str], default: str | None
+) -> None:
+    """Say which regions an agency's new tenants may be in (by name; none: any), and where first.
+
+    What it has stays. Raises: NotFound, RegionNotAllowed (the default is none of them).
+    """
+    if default is not None and default not in allowed:
+        raise RegionNotAllowed(region=default, known=", ".join(allowed))
+    queries.lock_agency(session, agency_id)
+    regions = [queries.get_region(session, name) for name in allowed]
+    session.connection().execute(
+        delete(AgencyRegion).where(col(AgencyRegion.agency_id) == agency_id)
+    )
+    for region in regions:
+        is_default = region.name == default
+        session.add(AgencyRegion(agency_id=agency_id, region_id=region.id, is_default=is_default))
+    session.flush()
+    ledger.append(
+        session,
+        actor_id=actor_id,
+        action="regions.set",
+        subject_id=agency_id,
+        agency_id=agency_id,
+        payload={"allowed": list(allowed), "default": default},
+    )
 
 
 def _log(session: Session, actor_id: str, action: str, region: Region, **facts: Any) -> None:

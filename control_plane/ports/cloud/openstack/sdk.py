@@ -133,6 +133,7 @@ class Service:
         if "No more IP addresses" in why:
             raise Refused("cloud_addresses_exhausted", **facts)
         if status == HTTPStatus.FORBIDDEN:
+            self._connection.session.invalidate()  # a right that is given is in new tokens alone
             raise Refused("cloud_right_missing", call=call, **facts)
         if status == HTTPStatus.CONFLICT:
             raise Conflict("cloud_changed", call=call, **facts)

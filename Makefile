@@ -74,7 +74,7 @@ test: dev ## everything else but the exhaustive kills
 
 .PHONY: test-cloud
 test-cloud: dev ## the contract of clouds on the OpenStack that make devcloud brought up
-	set -a; . /etc/$${EDUBBA_DEVCLOUD:-devcloud}/edubba.env; $(PYTHON) -m pytest -m cloud
+	set -a; . /etc/$${EDUBBA_DEVCLOUD:-devcloud}/edubba.env; $(PYTHON) -m pytest -m "cloud and not bench"
 
 .PHONY: test-faults
 test-faults: dev ## all kills, also on the local cloud
@@ -87,7 +87,12 @@ faults-cloud: dev ## workers killed in 200 runs (EDUBBA_RUNS) on an OpenStack (T
 
 .PHONY: bench
 bench: dev ## measure and print
-	$(PYTHON) -m pytest -q -s -m bench
+	$(PYTHON) -m pytest -q -s -m "bench and not cloud"
+
+.PHONY: bench-cloud
+bench-cloud: dev ## measure on an OpenStack (TIER=fast) what a tenant costs, beside a bare script
+	set -a; . /etc/$${EDUBBA_DEVCLOUD:-devcloud}/edubba.env; \
+		$(PYTHON) -m pytest -q -s -m "bench and cloud" tests/bench/test_openstack.py
 
 .PHONY: fmt
 fmt: dev ## format the code

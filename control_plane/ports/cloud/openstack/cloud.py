@@ -236,8 +236,7 @@ class OpenStackCloud(ThroughReceiver):
     def _check_place(self, spec: ServerSpec) -> str:
         """Return the tenant of a server. Raises Refused where it is not there, or another."""
         self._tenants.space(spec.tenant_id)
-        place = self._servers.place(spec.server_id)
-        if place is not None and place != spec.tenant_id:
+        if self._servers.known_place(spec.server_id) not in {None, spec.tenant_id}:
             raise Refused("server_identity_changed", server=spec.server_id)
         return spec.tenant_id
 

@@ -88,10 +88,10 @@ class Servers:
         With the suffix NEXT, its successor, which has an address of its own until it serves.
         """
         space = self._tenants.space(spec.tenant_id)
-        image, flavor, port = at_once(
+        image, flavor, (port, is_new) = at_once(
             lambda: self._find_image(spec),
             lambda: self._flavor(spec),
-            lambda: self._ensure_port(space, spec, suffix),
+            lambda: self._make_port(space, spec, suffix),
         )
         if DATA in port["tags"]:
             raise Refused("server_vanished", server=spec.server_id, port=port["id"])
@@ -107,14 +107,12 @@ class Servers:
             "config_drive": self._settings.with_config_drive,
         }
         compute = self._compute(space.project_id)
-        at_once(
-            lambda: compute.post("/servers", {"server": wish}),
-            lambda: self._ensure_address(space, port["id"]),
+        made, _ = at_once(
+            lambda: compute.post("/servers", {"server": wish})["server"],
+            lambda: self._ensure_address(space, port["id"], is_new=is_new),
         )
-        for made in self.find_all(spec.server_id, spec.tenant_id):
-            if made.name == wish["name"]:
-                return made
-        raise Conflict("cloud_changed", why="a server vanished while it was made")
+        seen = {"id": made["id"], "status": "BUILD", "addresses": {}}
+        return Machine(spec.tenant_id, space.project_id, {**wish, **seen})
 
     def mend(self, machine: Machine, spec: ServerSpec) -> None:
         """See that nothing but what is wished for gets in or out, and that it can be reached."""
@@ -268,12 +266,16 @@ class Servers:
 
     def place(self, server_id: str) -> str | None:
         """Return the tenant of a server, or of the port that is left of it, as far as is known."""
-        with self._lock:
-            known = self._places.get(server_id)
+        known = self.known_place(server_id)
         if known is not None:
             return known
         found = (one.tenant_id for one in self.everything() if one.server_id == server_id)
         return next(found, None) or self._place_of_port(server_id)
+
+    def known_place(self, server_id: str) -> str | None:
+        """Return the tenant of a server that this process made or saw."""
+        with self._lock:
+            return self._places.get(server_id)
 
     def _place_of_port(self, server_id: str) -> str | None:
         projects = self._tenants.list_projects()
@@ -314,12 +316,19 @@ class Servers:
             self._flavors = []  # an operator may add one
             raise
 
-    def _ensure_port(self, space: Space, spec: ServerSpec, suffix: str = "") -> Document:
+    def _ensure_port(self, space: Space, spec: ServerSpec) -> Document:
+        return self._port(space.project_id, spec.server_id) or self._make_port(space, spec)[0]
+
+    def _make_port(self, space: Space, spec: ServerSpec, suffix: str = "") -> tuple[Document, bool]:
+        """Return a server's port, and whether it was made just now.
+
+        A subnet gives an address out once, but a successor takes any.
+        """
         network, name = self._network(space.project_id), spec.server_id + suffix
-        found = self._port(space.project_id, name)
-        if found is not None:
-            return found
         address = {"subnet_id": space.subnet_id}
+        found = self._port(space.project_id, name) if suffix else None
+        if found is not None:
+            return found, False
         if not suffix:
             address["ip_address"] = str(spec.address)
         wish = {
@@ -330,21 +339,18 @@ class Servers:
             "security_groups": [space.group_id],
         }
         try:
-            made: Document = network.post("/ports", {"port": wish})["port"]
-        except Conflict as conflict:
-            by = self._holder(network, spec)
-            if by in {None, name}:  # ours, of which nobody was told
+            return network.post("/ports", {"port": wish})["port"], True
+        except Conflict:
+            query = {"fixed_ips": f"ip_address={spec.address}"}
+            holder = next(network.list("/ports", "ports", **query), None)
+            if holder is None or suffix:
                 raise
-            raise Refused("allocation_taken", serial=spec.serial, by=by) from conflict
-        return made
+        if holder["name"] != name:
+            raise Refused("allocation_taken", serial=spec.serial, by=holder["name"])
+        return holder, False
 
-    def _holder(self, network: Service, spec: ServerSpec) -> str | None:
-        query = {"fixed_ips": f"ip_address={spec.address}"}
-        found = next(network.list("/ports", "ports", **query), None)
-        return str(found["name"]) if found is not None else None
-
-    def _ensure_address(self, space: Space, port_id: str) -> None:
-        if self._floating(space.project_id, port_id) is not None:
+    def _ensure_address(self, space: Space, port_id: str, *, is_new: bool = False) -> None:
+        if not is_new and self._floating(space.project_id, port_id) is not None:
             return
         wish = {
             "floating_network_id": self._tenants.external_network(space.project_id),

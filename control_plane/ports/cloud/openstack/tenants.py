@@ -58,17 +58,23 @@ class Tenants:
         api.let_in = self._join
 
     def ensure(self, spec: TenantSpec) -> Space:
-        """Make or mend all of it; a second time nothing is made."""
-        project_id = self._ensure_project(spec)
+        """Make or mend all of it; a second time nothing is made.
+
+        In a project that was made just now nothing is looked up: its name is unique, and nobody
+        else can have made anything in it.
+        """
+        project_id, is_new = self._ensure_project(spec)
         self._join(project_id)
-        self._ensure_network_quota(project_id)  # before anything that it allows once
-        _, network, group = at_once(
-            lambda: self._ensure_compute_quota(project_id),
-            lambda: self._ensure_network(project_id, spec.tenant_id),
-            lambda: self.ensure_group(project_id, spec.tenant_id, base_rules(self._settings)),
+        self._set_network_quota(project_id)  # before anything that it allows once
+        name, rules = spec.tenant_id, base_rules(self._settings)
+        _, (network_id, subnet_id), router_id, group_id = at_once(
+            lambda: self._set_compute_quota(project_id),
+            lambda: self._ensure_network(project_id, name, is_new=is_new),
+            lambda: self._ensure_router(project_id, name, is_new=is_new),
+            lambda: self.ensure_group(project_id, name, rules, is_new=is_new),
         )
-        space = Space(project_id, network["id"], self._ensure_subnet(project_id, network), group)
-        self._ensure_router(space, spec.tenant_id)
+        space = Space(project_id, network_id, subnet_id, group_id)
+        self._plug(space, router_id, is_new=is_new)
         with self._lock:
             self._spaces[spec.tenant_id] = space
         return space
@@ -138,11 +144,18 @@ class Tenants:
         return self._once("external", find)
 
     def ensure_group(
-        self, project_id: str, name: str, rules: Iterable[Rule], tag: str | None = None
+        self,
+        project_id: str,
+        name: str,
+        rules: Iterable[Rule],
+        tag: str | None = None,
+        *,
+        is_new: bool = False,
     ) -> str:
         """Make a security group or mend its rules; return its id."""
         network, wish = self._network(project_id), frozenset(rules)
-        known = _oldest_first(network.list("/security-groups", "security_groups", name=name))
+        found = network.list("/security-groups", "security_groups", name=name)
+        known = [] if is_new else _oldest_first(found)
         if known:
             group, *doubles = known
         else:
@@ -204,8 +217,10 @@ class Tenants:
                 path = f"/routers/{router_id}/remove_router_interface"
                 network.put(path, {"port_id": port["id"]})
 
-    def _ensure_project(self, spec: TenantSpec) -> str:
+    def _ensure_project(self, spec: TenantSpec) -> tuple[str, bool]:
+        """Return the id of a tenant's project, and whether it was made just now."""
         found = self._find_project(spec.tenant_id)
+        is_new = found is None
         if found is None:
             wish = {
                 "name": self._settings.project_name(spec.tenant_id),
@@ -218,62 +233,61 @@ class Tenants:
             if self._projects.get(spec.tenant_id) != found["id"]:
                 self._spaces.pop(spec.tenant_id, None)
             self._projects[spec.tenant_id] = str(found["id"])
-        return str(found["id"])
+        return str(found["id"]), is_new
 
-    def _ensure_compute_quota(self, project_id: str) -> None:
-        compute = self._api.service("compute", project_id)
-        wish, seen = compute_quota(self._settings), compute.get(f"/os-quota-sets/{project_id}")
-        if not wish.items() <= seen["quota_set"].items():
-            compute.put(f"/os-quota-sets/{project_id}", {"quota_set": wish})
+    def _set_compute_quota(self, project_id: str) -> None:
+        wish = {"quota_set": compute_quota(self._settings)}
+        self._api.service("compute", project_id).put(f"/os-quota-sets/{project_id}", wish)
 
-    def _ensure_network_quota(self, project_id: str) -> None:
+    def _set_network_quota(self, project_id: str) -> None:
+        wish = {"quota": network_quota(self._settings)}
+        self._network(project_id).put(f"/quotas/{project_id}", wish)
+
+    def _ensure_network(self, project_id: str, name: str, *, is_new: bool) -> tuple[str, str]:
+        """Return the ids of a tenant's network and of its subnet."""
         network = self._network(project_id)
-        wish, seen = network_quota(self._settings), network.get(f"/quotas/{project_id}")
-        if not wish.items() <= seen["quota"].items():
-            network.put(f"/quotas/{project_id}", {"quota": wish})
-
-    def _ensure_network(self, project_id: str, name: str) -> Document:
-        network = self._network(project_id)
-        found = _first(network.list("/networks", "networks", name=name))
+        found = None if is_new else _first(network.list("/networks", "networks", name=name))
         if found is None:
             wish = {"name": name, "description": self._settings.tag}
             found = _make_only(network, "/networks", {"network": wish})["network"]
-        return found
-
-    def _ensure_subnet(self, project_id: str, network: Document) -> str:
-        if network["subnets"]:
-            return str(network["subnets"][0])
-        wish = {
-            "network_id": network["id"],
-            "name": network["name"],
+        if found["subnets"]:
+            return str(found["id"]), str(found["subnets"][0])
+        subnet = {
+            "network_id": found["id"],
+            "name": name,
             "description": self._settings.tag,
             "ip_version": 4,
             "cidr": str(NETWORK),
             "gateway_ip": str(GATEWAY),
             "allocation_pools": [{"start": str(CLOUDS_OWN[0]), "end": str(CLOUDS_OWN[1])}],
         }
-        made = _make_only(self._network(project_id), "/subnets", {"subnet": wish})
-        return str(made["subnet"]["id"])
+        made = _make_only(network, "/subnets", {"subnet": subnet})
+        return str(found["id"]), str(made["subnet"]["id"])
 
-    def _ensure_router(self, space: Space, name: str) -> None:
-        network = self._network(space.project_id)
-        router = _first(network.list("/routers", "routers", name=name))
-        if router is None:
-            gateway = {"network_id": self.external_network(space.project_id)}
+    def _ensure_router(self, project_id: str, name: str, *, is_new: bool) -> str:
+        network = self._network(project_id)
+        found = None if is_new else _first(network.list("/routers", "routers", name=name))
+        if found is None:
             wish = {
                 "name": name,
                 "description": self._settings.tag,
-                "external_gateway_info": gateway,
+                "external_gateway_info": {"network_id": self.external_network(project_id)},
             }
-            router = _make_only(network, "/routers", {"router": wish})["router"]
-        plugged = network.list("/ports", "ports", device_id=router["id"])
-        if not any(_is_in(port, space.subnet_id) for port in plugged):
-            try:
-                path = f"/routers/{router['id']}/add_router_interface"
-                network.put(path, {"subnet_id": space.subnet_id})
-            except Conflict as conflict:
-                if "already" not in conflict.facts["why"]:
-                    raise
+            found = _make_only(network, "/routers", {"router": wish})["router"]
+        return str(found["id"])
+
+    def _plug(self, space: Space, router_id: str, *, is_new: bool) -> None:
+        """See that the router is in the subnet."""
+        network = self._network(space.project_id)
+        ports = [] if is_new else network.list("/ports", "ports", device_id=router_id)
+        if any(_is_in(port, space.subnet_id) for port in ports):
+            return
+        try:
+            path = f"/routers/{router_id}/add_router_interface"
+            network.put(path, {"subnet_id": space.subnet_id})
+        except Conflict as conflict:
+            if "already" not in conflict.facts["why"]:
+                raise
 
     def _join(self, project_id: str) -> None:
         """Give ourselves the role with which all in a project is made."""

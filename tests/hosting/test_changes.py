@@ -89,7 +89,7 @@ def test_rolling_to_a_newer_image_is_a_plan_and_keeps_all_content(centre: Centre
     hosting = _live(centre)
     newer = Image("static-site", "sha256:" + "e" * 64)
     centre.cloud._images = (newer, *centre.cloud._images)
-    _settled(centre, hosting, 40)  # the region looks what images there are
+    _settled(centre, hosting, 75)  # the region looks what images there are, if it just has, too
     assert _server(centre, hosting).spec.image == hosting.image_digest != newer.digest
 
     request = _ask(centre, hosting, "change", image="newest")
@@ -97,7 +97,7 @@ def test_rolling_to_a_newer_image_is_a_plan_and_keeps_all_content(centre: Centre
     told = (change["what"], change["from"], change["to"])
     assert told == ("image", hosting.image_digest, newer.digest)
     assert request["status"] == "approved"  # by the policy: it costs nothing more
-    after = _settled(centre, hosting, 80)
+    after = _settled(centre, hosting, 120)
 
     assert (after.image_digest, after.status) == (newer.digest, HostingStatus.ACTIVE)
     assert _server(centre, hosting).spec.image == newer.digest

@@ -24,10 +24,20 @@ stop_processes() {
     done
 }
 
+# OpenSSH keeps a connection into a server for some seconds after its last use.
+retry() {
+    local tries
+    for ((tries = 0; tries < 25; tries++)); do
+        if "$@"; then return; fi
+        sleep 1
+    done
+    return 1
+}
+
 remove_users() {
     local user
     for user in "$INSTANCE-web" "$INSTANCE-worker" "$INSTANCE-edge" "$INSTANCE-runner"; do
-        if getent passwd "$user"; then userdel "$user"; fi
+        if getent passwd "$user"; then retry userdel "$user"; fi
         if getent group "$user"; then groupdel "$user"; fi
     done
     if getent group "$INSTANCE"; then groupdel "$INSTANCE"; fi

@@ -12,6 +12,7 @@ from pathlib import Path
 PLAYBOOKS = Path(__file__).parents[1] / "playbooks"
 MAKE_IMAGE = PLAYBOOKS / "roles" / "image" / "files" / "make_image.py"
 MAKE_DISK = MAKE_IMAGE.with_name("make_disk.py")
+MAKE_KERNEL = MAKE_IMAGE.with_name("make_kernel.py")
 CACHE = Path(os.environ.get("EDUBBA_TEST_CACHE", "/var/cache/edubba"))  # every installation's
 STATE = CACHE / "test-images"
 DISKS = CACHE / "test-disks"
@@ -36,6 +37,15 @@ def prepared_disk(family: str = "static-site") -> Path:
             prepare_images(DISKS, family, cloud="openstack")
             [found] = find_images(DISKS, family, program=MAKE_DISK)
     return DISKS / "openstack" / family / f"{str(found['digest'])[7:]}.raw"
+
+
+def prepared_kernel() -> dict[str, str]:
+    """Return the record of what virtual machines boot."""
+    with locked(DISKS / ".kernel.lock"):
+        argv = ["/usr/bin/python3", "-IS", str(MAKE_KERNEL), "--state", str(DISKS)]
+        done = subprocess.run(argv, check=True, capture_output=True, text=True)
+    record: dict[str, str] = json.loads(done.stdout)
+    return record
 
 
 def copy_image(family: str, images: Path) -> None:

@@ -93,6 +93,8 @@ def test_a_port_that_was_removed_is_made_and_plugged_in_again(
     stage: Stage, somebody: Somebody
 ) -> None:
     [port] = somebody.all_of("ports", name=somebody.spec.server_id)
+    somebody.compute.delete(f"/servers/{somebody.machine.id}/os-interface/{port['id']}")
+    wait_until(lambda: not somebody.all_of("ports", device_id=somebody.machine.id), timeout_s=60)
     somebody.network.delete(f"/ports/{port['id']}")
     mend(stage, somebody.spec)
     [fresh] = somebody.all_of("ports", name=somebody.spec.server_id)

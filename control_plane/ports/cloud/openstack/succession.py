@@ -127,6 +127,7 @@ class Successions:
                 self._await_plugged(second, [])
         self._servers.plug(second, port)
         self._await_plugged(second, [port["id"]])
+        self._lookout.forget(first.name)  # at its address is another one from now on
         self._servers.write(second, {SERVES: "1"})
         self._servers.act(second, "os-start")
 

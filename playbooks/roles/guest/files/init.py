@@ -5,7 +5,8 @@ It is small, and serves nobody itself.
 
 It gets an address, reads what the cloud tells this server, lets in who has a certificate for it,
 and runs what the image is for, in rooms of its own (guest_rooms.py). What ends is started again,
-each time later. SIGTERM, SIGPWR and a word in INITCTL end all, then itself.
+each time later. SIGTERM, SIGPWR, a word in INITCTL and the power button end
+all, then itself.
 
 The console tells who this is: one line `EDUBBA-HOST-KEY ssh-ed25519 AAAA…`, printed before anything
 of a tenant runs. Nothing of a tenant ever writes to the console.
@@ -30,6 +31,7 @@ import guest_groups as groups
 import guest_kernel as kernel
 import guest_network as network
 from guest_commands import prepare
+from guest_power import is_pressed, open_buttons
 from guest_rooms import ALL, ENVIRONMENT, furnish
 from guest_state import KEPT, PASSING
 from guest_succession import RESTING, RESTS
@@ -333,7 +335,8 @@ def main() -> int:
     server = Server(read_image())
     server.begin()
     initctl = os.open(INITCTL, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    while not is_asked_to_end(initctl):
+    buttons = open_buttons()
+    while not (is_asked_to_end(initctl) or is_pressed(buttons)):
         server.tick()
         heard = signal.sigtimedwait({*_ENDING, signal.SIGCHLD}, TICK_S)
         if heard is not None and heard.si_signo in _ENDING:

@@ -22,7 +22,7 @@ from control_plane.ports.cloud.openstack.wishes import RegionSettings
 from control_plane.ports.cloud.port import Fence, Limits, ServerFact, ServerState, TenantSpec
 from control_plane.settings import Settings
 from tests.openstack.fast import DIGEST, FastCloud, a_fast_cloud, a_region, a_spec, an_image, sure
-from tests.openstack.inventory import Inventory
+from tests.openstack.inventory import Inventory, doubles
 from tests.openstack.telling import shown
 from tests.waiting import wait_until
 
@@ -253,3 +253,16 @@ def test_a_role_that_the_cloud_does_not_have_is_named(admin: Connection, tmp_pat
         pass
     assert caught.value.code == "cloud_role_missing"
     assert "none-such" in shown(caught.value)
+
+
+def test_two_of_a_thing_become_one_at_the_next_look(stage: Stage) -> None:
+    network, quota = stage.admin.network, f"/quotas/{stage.project_id}"
+    sure(network.put(quota, json={"quota": {"router": 2, "network": 2}}))
+    about = {"name": stage.tenant_id, "project_id": stage.project_id}
+    for kind in ("router", "network", "security_group"):
+        path = f"/{kind.replace('_', '-')}s"
+        sure(network.post(path, json={kind: about}))
+    sure(network.put(quota, json={"quota": {"router": 1, "network": 1, "force": True}}))
+    stage.open()
+    assert not doubles(Inventory(stage.admin).of(stage.region.installation, {stage.project_id}))
+    stage.goes_on()

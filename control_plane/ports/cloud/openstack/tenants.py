@@ -1,7 +1,8 @@
 """A tenant's project, its quotas and its network: made, adopted, mended, removed.
 
-Quotas allow one network, one subnet and one router, so that an answer that was lost can't make a
-second one. Names are unique within a project because one life alone makes them.
+Quotas allow one network, one subnet and one router, so that an answer that was lost makes no second
+one, but for what is asked for at the same moment: the next look removes the younger of two. Names
+are unique within a project because one life alone makes them.
 """
 
 import threading
@@ -65,7 +66,7 @@ class Tenants:
         """
         project_id, is_new = self._ensure_project(spec)
         self._join(project_id)
-        self._set_network_quota(project_id)  # before anything that it allows once
+        self._set_network_quota(project_id, is_new=is_new)  # before anything that it allows once
         name, rules = spec.tenant_id, base_rules(self._settings)
         _, (network_id, subnet_id), router_id, group_id = at_once(
             lambda: self._set_compute_quota(project_id),
@@ -88,8 +89,10 @@ class Tenants:
         project_id = self.project(tenant_id)
         network = self._network(project_id)
         found, groups = at_once(
-            lambda: list(network.list("/networks", "networks", name=tenant_id)),
-            lambda: list(network.list("/security-groups", "security_groups", name=tenant_id)),
+            lambda: _networks(network, tenant_id),
+            lambda: _oldest_first(
+                network.list("/security-groups", "security_groups", name=tenant_id)
+            ),
         )
         if not (found and found[0]["subnets"] and groups):
             raise Refused("tenant_missing", tenant=tenant_id)
@@ -239,15 +242,22 @@ class Tenants:
         wish = {"quota_set": compute_quota(self._settings)}
         self._api.service("compute", project_id).put(f"/os-quota-sets/{project_id}", wish)
 
-    def _set_network_quota(self, project_id: str) -> None:
-        wish = {"quota": network_quota(self._settings)}
-        self._network(project_id).put(f"/quotas/{project_id}", wish)
+    def _set_network_quota(self, project_id: str, *, is_new: bool) -> None:
+        network, path = self._network(project_id), f"/quotas/{project_id}"
+        wish = network_quota(self._settings)
+        # Written again where there are two of something, it would be refused.
+        if is_new or not wish.items() <= network.get(path)["quota"].items():
+            network.put(path, {"quota": wish})
 
     def _ensure_network(self, project_id: str, name: str, *, is_new: bool) -> tuple[str, str]:
         """Return the ids of a tenant's network and of its subnet."""
         network = self._network(project_id)
-        found = None if is_new else _first(network.list("/networks", "networks", name=name))
-        if found is None:
+        known = [] if is_new else _networks(network, name)
+        for double in known[1:]:  # neutron counts what is asked for at once as one
+            network.delete(f"/networks/{double['id']}")
+        if known:
+            found = known[0]
+        else:
             wish = {"name": name, "description": self._settings.tag}
             found = _make_only(network, "/networks", {"network": wish})["network"]
         if found["subnets"]:
@@ -266,15 +276,18 @@ class Tenants:
 
     def _ensure_router(self, project_id: str, name: str, *, is_new: bool) -> str:
         network = self._network(project_id)
-        found = None if is_new else _first(network.list("/routers", "routers", name=name))
-        if found is None:
-            wish = {
-                "name": name,
-                "description": self._settings.tag,
-                "external_gateway_info": {"network_id": self.external_network(project_id)},
-            }
-            found = _make_only(network, "/routers", {"router": wish})["router"]
-        return str(found["id"])
+        known = [] if is_new else _oldest_first(network.list("/routers", "routers", name=name))
+        for double in known[1:]:
+            self._unplug(network, double["id"])
+            network.delete(f"/routers/{double['id']}")
+        if known:
+            return str(known[0]["id"])
+        wish = {
+            "name": name,
+            "description": self._settings.tag,
+            "external_gateway_info": {"network_id": self.external_network(project_id)},
+        }
+        return str(_make_only(network, "/routers", {"router": wish})["router"]["id"])
 
     def _plug(self, space: Space, router_id: str, *, is_new: bool) -> None:
         """See that the router is in the subnet."""
@@ -340,6 +353,12 @@ def _make_only(network: Service, path: str, document: Document) -> Document:
 
 def _oldest_first(found: Iterable[Document]) -> list[Document]:
     return sorted(found, key=lambda one: (one["created_at"], one["id"]))
+
+
+def _networks(network: Service, name: str) -> list[Document]:
+    """Return networks of a name, first the one that has a subnet, or the oldest."""
+    found = _oldest_first(network.list("/networks", "networks", name=name))
+    return sorted(found, key=lambda one: not one["subnets"])
 
 
 def _first(found: Iterable[Document]) -> Document | None:

@@ -23,7 +23,7 @@ from control_plane.ports.cloud.port import (
     WireFact,
     WireSpec,
 )
-from tests.contracts.openstack import openstack_world
+from tests.contracts.openstack import openstack_with_guests
 from tests.images import prepared_images
 from tests.locald.world import LocaldWorld, Release, a_server, newest_image, running_locald
 from tests.waiting import wait_until
@@ -170,7 +170,7 @@ def local_world() -> Iterator[World]:
 WORLDS = [
     pytest.param(memory_world, id="memory"),
     pytest.param(local_world, id="local", marks=pytest.mark.root),
-    pytest.param(openstack_world, id="openstack", marks=pytest.mark.cloud),
+    pytest.param(openstack_with_guests, id="openstack", marks=pytest.mark.cloud),
 ]
 
 

@@ -15,6 +15,8 @@ from secrets import token_hex
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from control_plane.ports.cloud.openstack.cloud import OpenStackCloud
 from control_plane.ports.cloud.openstack.sdk import Api
 from control_plane.ports.cloud.openstack.waits import Waits
@@ -22,6 +24,7 @@ from control_plane.ports.cloud.openstack.wishes import RegionSettings
 from control_plane.ports.cloud.port import Fence, ServerSpec
 from control_plane.settings import Settings
 from tests.locald.world import ask
+from tests.openstack.tiers import administrator, has_guests
 from tests.waiting import wait_until
 
 LISTEN = """
@@ -135,6 +138,15 @@ def openstack_world(waits: Waits | None = None) -> Iterator[OpenStack]:
         world = OpenStack(OpenStackCloud(api, region, Path(folder), waits), region)
         yield world
         remove_everything(world)
+
+
+@contextmanager
+def openstack_with_guests() -> Iterator[OpenStack]:
+    with administrator() as admin:
+        if not has_guests(admin):
+            pytest.skip("needs servers that run, which `make devcloud` starts")
+    with openstack_world() as world:
+        yield world
 
 
 def remove_everything(world: OpenStack) -> None:

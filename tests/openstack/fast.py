@@ -4,7 +4,6 @@ All but the inside of a server is the cloud's own. What stands in for the inside
 guest does that is up, so that a server which the cloud calls active counts as running.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openstack.config import OpenStackConfig
 from openstack.connection import Connection
 
 from control_plane.ports.cloud.openstack.cloud import OpenStackCloud
@@ -23,8 +21,8 @@ from control_plane.ports.cloud.openstack.servers import Servers
 from control_plane.ports.cloud.openstack.wishes import RegionSettings
 from control_plane.ports.cloud.port import Limits, ServerSpec
 from control_plane.settings import Settings
+from tests.openstack.tiers import administrator, has_guests
 
-ADMIN = "devcloud-admin"
 FAMILY, DIGEST = "fast", "sha256:" + "fa57" * 16
 SMALL = Limits(memory_mib=128, cpu_millis=500, pids=64, disk_mib=64)
 _NO_HOST_KEY = "ssh-ed25519 " + "A" * 68
@@ -75,10 +73,8 @@ def a_spec(server_id: str, tenant_id: str, serial: int, limits: Limits = SMALL) 
 @contextmanager
 def a_fast_cloud() -> Iterator[Connection]:
     """Give the administrator of a cloud without guests; one with guests is left alone."""
-    found = OpenStackConfig(config_files=[os.environ["EDUBBA_CLOUDS_FILE"]], load_envvars=False)
-    with Connection(config=found.get_one(ADMIN)) as admin:
-        machines = sure(admin.compute.get("/os-hypervisors/detail")).json()["hypervisors"]
-        if {one["hypervisor_type"] for one in machines} != {"fake"}:
+    with administrator() as admin:
+        if has_guests(admin):
             pytest.skip("needs what `make devcloud TIER=fast` starts")
         with an_image(admin):
             yield admin

@@ -12,7 +12,7 @@ from control_plane.ports.cloud.openstack.machines import Machine
 from control_plane.ports.cloud.port import ServerSpec, ServerState, TenantSpec
 from tests.contracts.clouds import Stage
 from tests.contracts.conftest import a_stage
-from tests.contracts.openstack import OpenStack, openstack_world
+from tests.contracts.openstack import OpenStack, openstack_with_guests
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.cloud
@@ -49,7 +49,7 @@ class Somebody:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[OpenStack]:
-    with openstack_world() as found:
+    with openstack_with_guests() as found:
         yield found
 
 

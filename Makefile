@@ -75,7 +75,7 @@ test: dev ## everything else but the exhaustive kills
 .PHONY: test-cloud
 test-cloud: dev ## all that an OpenStack is tested by, on the one that make devcloud brought up (TIER=fast: what needs no guests)
 	set -a; . /etc/$${EDUBBA_DEVCLOUD:-devcloud}/edubba.env; \
-		$(PYTHON) -m pytest $(AT_ONCE) -m "cloud and not bench$(if $(filter fast,$(TIER)), and not slow)"
+		$(PYTHON) -m pytest -m "cloud and not bench$(if $(filter fast,$(TIER)), and not slow)"
 
 .PHONY: test-faults
 test-faults: dev ## all kills, also on the local cloud

@@ -66,6 +66,7 @@ def enter(plan: Plan) -> None:
     host.unshare(host.NEW_MOUNTS | host.NEW_NETWORK | host.NEW_UTS | host.NEW_IPC | host.NEW_CGROUP)
     socket.sethostname(plan.name)
     host.mount("none", "/", flags=RECURSIVE | PRIVATE)
+    host.let_go_of_disks()
     groups = {str(path): open_folder(path / plan.name) for path in host.list_hierarchies()}
     shared = open_folder(plan.run_dir)
     host.mount("proc", "/proc", "proc")

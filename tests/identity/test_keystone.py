@@ -279,7 +279,9 @@ def test_an_answer_is_kept_for_seconds_and_never_a_refusal() -> None:
     source = MemoryIdentitySource()
     cached = CachedIdentitySource(source)
     token = source.issue("u1", PROJECT, "member")
-    assert cached.verify(token) == cached.verify(token) != None  # noqa: E711  # both, and somebody
+    found = cached.verify(token)
+    assert found is not None
+    assert cached.verify(token) == found
     assert source.asked == 1
     source.revoke(token)
     assert cached.verify(token) is not None

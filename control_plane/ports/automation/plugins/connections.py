@@ -4,6 +4,7 @@ Ansible loads a plugin by its file; this is what those files build on.
 """
 
 import shlex
+from abc import abstractmethod
 from pathlib import Path
 from typing import Self
 
@@ -19,13 +20,13 @@ class OneCommandAtATime(ConnectionBase):  # type: ignore[misc]  # Ansible ships 
 
     has_pipelining = True
 
+    @abstractmethod
     def ask(self, command: str, text: bytes, most: int) -> tuple[int, bytes, bytes]:
         """Run a command with an input; return its exit status, output and complaints.
 
         Raises AnsibleConnectionFailure where the server is not reached, or writes more than `most`
         bytes.
         """
-        raise NotImplementedError
 
     def _connect(self) -> Self:
         self._connected = True

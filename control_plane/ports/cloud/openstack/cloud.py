@@ -98,10 +98,10 @@ class OpenStackCloud(ThroughReceiver):
         if not is_as_wished(serving, spec):
             self._forget(spec.server_id)
             return self._successions.advance(serving, others, spec, fence)
+        self._successions.give_up(serving, others, fence)
         self._servers.mend(serving, spec)
         if serving.status in STOPPED:
             self._servers.act(serving, "os-start")
-        self._successions.give_up(serving, others, fence)
         fact = self._lookout.await_running(serving)
         if fact.state is ServerState.RUNNING:
             self._successions.finish(serving, others)

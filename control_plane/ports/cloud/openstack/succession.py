@@ -5,7 +5,8 @@ own, and comes up while the first goes on serving. Then what serves rests in bot
 written in the first is carried over, and the first one's port is plugged into the second, which so
 has its addresses and its wires. The first is removed when the second was seen to serve.
 
-Each step is found again in what the cloud tells, and until the data are over, the first can go on.
+Each step is found again in what the cloud tells, and until the second serves, the first can go on.
+What was carried counts only while the first is stopped: where it ran again, it is carried anew.
 """
 
 import threading
@@ -15,7 +16,7 @@ from dataclasses import replace
 
 from control_plane.kit.errors import Refused, Unavailable
 from control_plane.kit.log import get_log
-from control_plane.ports.cloud.openstack.guests import Guests, fence_arguments
+from control_plane.ports.cloud.openstack.guests import Door, Guests, fence_arguments
 from control_plane.ports.cloud.openstack.lookout import LOOK_EVERY_S, PATIENCE_S, Lookout
 from control_plane.ports.cloud.openstack.machines import (
     DATA,
@@ -41,6 +42,13 @@ def is_as_wished(machine: Machine, spec: ServerSpec) -> bool:
     return seen == (spec.image, limits_told(spec.limits))
 
 
+def is_usable(first: Machine, second: Machine, spec: ServerSpec) -> bool:
+    """Whether a machine is a successor, of what is wished for, with all of the data or none yet."""
+    is_filled = _FILLED in second.metadata and first.status in STOPPED
+    is_sound = (is_filled or _FILLING not in second.metadata) and not is_lost(second)
+    return second.is_successor and is_as_wished(second, spec) and is_sound
+
+
 class Successions:
     """Brings successions in a region to their end, each call as far as it comes."""
 
@@ -51,7 +59,7 @@ class Successions:
         self, first: Machine, others: Sequence[Machine], spec: ServerSpec, fence: Fence
     ) -> ServerFact:
         """Go on with a succession; return what was seen of the server."""
-        usable = [one for one in others if self._is_usable(one, spec)]
+        usable = [one for one in others if is_usable(first, one, spec)]
         second = usable[0] if usable else None
         self._remove([one for one in others if one is not second], with_port=second is None)
         lost = next((one for one in others if is_lost(one)), None)
@@ -64,8 +72,7 @@ class Successions:
             if seen.state is not ServerState.RUNNING:
                 reasons = tuple(f"successor_{one}" for one in seen.reasons)
                 return replace(seen, address=first.address, reasons=reasons)
-            second = self._servers.get(second) or second  # with its door
-            self._carry(first, second, fence)
+            self._carry(first, self._servers.get(second) or second, fence)
         self._switch(first, second, spec)
         return self._lookout.await_running(second)
 
@@ -73,8 +80,8 @@ class Successions:
         """Let the first machine go on, and remove a successor that nobody wishes for any more."""
         if not others or SERVES in first.metadata:
             return
-        if first.status == "ACTIVE" and first.door is not None:
-            self._guests.ask(first.door, "wake", *fence_arguments(fence))
+        if first.status == "ACTIVE":  # and may rest; started anew, it does not
+            self._guests.ask(self._door(first), "wake", *fence_arguments(fence))
         self._remove(others, with_port=True)
 
     def finish(self, second: Machine, others: Sequence[Machine]) -> None:
@@ -84,21 +91,22 @@ class Successions:
             self._lookout.forget(second.name)
             self._servers.rename(second)
 
-    def _is_usable(self, second: Machine, spec: ServerSpec) -> bool:
-        """Whether a machine is a successor, of what is wished for, and not half filled."""
-        is_half_filled = _FILLING in second.metadata and _FILLED not in second.metadata
-        is_sound = not (is_half_filled or is_lost(second))
-        return second.is_successor and is_as_wished(second, spec) and is_sound
+    def _door(self, machine: Machine) -> Door:
+        """Return the way into a machine. Raises Unavailable (`server_unreachable`)."""
+        door = self._servers.find_door(machine)
+        if door is None:
+            raise Unavailable("server_unreachable", server=machine.server_id)
+        return door
 
     def _carry(self, first: Machine, second: Machine, fence: Fence) -> None:
-        """Bring all that was written in the first machine over to the second."""
+        """Bring all that was written in the first machine over to the second; stop the first."""
         if first.status in STOPPED:
             self._servers.act(first, "os-start")
             self._lookout.await_running(first)
+            first = self._servers.get(first) or first  # as it is now
         self._lookout.forget(first.name)
         source = self._lookout.door(first.server_id)
-        target = second.door
-        assert target is not None  # noqa: S101  # it was seen to run
+        target = self._door(second)
         self._servers.write(second, {_FILLING: "1"})
         try:
             for door in (source, target):
@@ -107,16 +115,16 @@ class Successions:
         except (Refused, Unavailable):
             self._guests.ask(source, "wake", *fence_arguments(fence))
             raise
+        self._servers.act(first, "os-stop")
+        self._lookout.await_status(first, STOPPED)
         filled = {_FILLED: "1"}
         self._servers.write(second, filled | {DATA: "1"} if first.holds_data else filled)
         log.info("server_carried", server=first.server_id)
 
     def _switch(self, first: Machine, second: Machine, spec: ServerSpec) -> None:
         """Give the second machine the first one's port, and let it serve from then on."""
-        for machine in (first, second):
-            self._servers.act(machine, "os-stop")
-        for machine in (first, second):
-            self._lookout.await_status(machine, STOPPED)
+        self._servers.act(second, "os-stop")
+        self._lookout.await_status(second, STOPPED)
         port = self._servers.ensure_port(spec)
         if port["device_id"] == first.id:
             self._servers.unplug(first, port)

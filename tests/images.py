@@ -95,6 +95,7 @@ def play(playbook: str, inventory: str, variables: Mapping[str, object], *option
         [*argv, *options, playbook],
         cwd=PLAYBOOKS,
         env={**os.environ, "ANSIBLE_CONFIG": str(PLAYBOOKS / "ansible.cfg")},
+        stdin=subprocess.DEVNULL,  # Ansible wants one that blocks
         capture_output=True,
         text=True,
         timeout=600,

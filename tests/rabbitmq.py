@@ -68,7 +68,8 @@ class Broker:
 
     def _control(self, *arguments: str) -> None:
         command = [str(_BIN.with_name("rabbitmqctl")), "-n", NODE, *arguments]
-        subprocess.run(command, env=self._environment(), check=True, stdout=subprocess.DEVNULL)
+        null = subprocess.DEVNULL
+        subprocess.run(command, env=self._environment(), check=True, stdin=null, stdout=null)
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         # A file, not a pipe: nobody reads it while the node runs.
@@ -76,6 +77,7 @@ class Broker:
             return subprocess.Popen(
                 command,
                 env=self._environment(),
+                stdin=subprocess.DEVNULL,  # an own one: Erlang makes it non-blocking, for all
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

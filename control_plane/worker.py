@@ -65,6 +65,7 @@ SWEEP_EVERY_S = 1.0
 EAR_TIMEOUT_S = 0.5  # how soon the ear sees that the process is to stop
 PLATFORM_THREADS = 2  # for the lives that belong to no region, however slow those are
 _APART = 2**18  # addresses between regions in memory: a /30 for each server of one
+PARTS_EVERY_S = 1.0  # a worker that hears or sweeps no more is to be seen at once
 GRACE_S = 20.0  # for the steps that run; what takes longer is found again by its lease
 
 _KINDS = {"hst": hosting.FLOW.kind, "ten": TENANT_LIFE.kind}  # of lives, by what ids begin with
@@ -101,8 +102,11 @@ class Worker:
         self._engine = Engine(db, ports, self._registry, _holder(settings), self._bell, lanes)
         self._stopped = threading.Event()
 
-    def run(self) -> None:
-        """Carry lives until stopped; return when the running steps are over, or GRACE_S later."""
+    def run(self) -> bool:
+        """Carry lives until stopped; return when the running steps are over, or GRACE_S later.
+
+        False: a part of it ended by itself. What watches over this process starts it anew.
+        """
         consumer = tasks.Consumer(self._app, self._engine, self._threads)
         runs: dict[str, Callable[[], None]] = {
             "sweep": self._sweep_until_stopped,
@@ -118,8 +122,15 @@ class Worker:
         for thread in threads:
             thread.start()
         log.info("worker_started", threads=self._threads)
-        self._stopped.wait()
+        ended: list[str] = []
+        while not (ended or self._stopped.wait(PARTS_EVERY_S)):
+            parts = {"bell": consumer.is_alive, **{one.name: one.is_alive() for one in threads}}
+            ended = [name for name, is_alive in parts.items() if not is_alive]
+        if ended:
+            log.error("worker_part_ended", parts=ended)
+            self.stop()
         log.info("worker_stopped", in_time=consumer.stop(GRACE_S))
+        return not ended
 
     def stop(self) -> None:
         """Claim nothing more and let `run` return."""
@@ -296,10 +307,10 @@ def main() -> None:
         signal.signal(number, lambda _number, _frame: worker.stop())
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, "127.0.0.1", registry=metrics.REGISTRY)
-    worker.run()
+    is_whole = worker.run()
     with suppress(Unavailable):
         db.close()
-    os._exit(0)  # a step that outlived the grace is found again by its lease
+    os._exit(0 if is_whole else 1)  # a step that outlived the grace is found again by its lease
 
 
 if __name__ == "__main__":

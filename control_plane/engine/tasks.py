@@ -71,6 +71,11 @@ class Consumer:
         self._controller.timer.call_repeatedly(LOOKS_EVERY_S, _nothing)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still takes messages, or tries to reach the broker."""
+        return self._thread.is_alive()
+
     def stop(self, timeout_s: float) -> bool:
         """Take no more messages; return whether the running tasks ended within the time."""
         state.should_stop = 0  # an exit code; stopping from this thread would share a connection

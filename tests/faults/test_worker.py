@@ -68,6 +68,12 @@ def test_the_sweep_alone_finishes_what_nobody_rings_for(centre: QuietCentre) -> 
     assert _shows(centre, OLD_SITE["index.html"])
 
 
+def test_a_worker_of_which_a_part_ended_ends_as_a_whole(centre: QuietCentre) -> None:
+    with a_worker(centre.db, _ports(centre)) as worker:
+        cast("Any", worker)._sweep_until_stopped = lambda: None
+        assert not worker.run()
+
+
 def test_messages_that_come_five_times_at_once_have_their_effect_once(centre: QuietCentre) -> None:
     slowly = threading.Event()
     ports, cloud = counting(_ports(centre), lambda _verb: slowly.wait(0.05))

@@ -14,6 +14,7 @@ one rename switches static files and the application together. Called by names o
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -245,17 +246,29 @@ def refused(deployment: str) -> int:
 # Handing over
 
 
+@contextlib.contextmanager
+def _wishing() -> Iterator[None]:
+    """Hold what says that something is to be settled: asking and ending go one after another."""
+    folder = os.open(SETTLE.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def follow(_deployment: str) -> int:
     """Have `settle` do what follows a switch or a pruning."""
-    SETTLE.touch()
-    _control("settle", "-o")
+    with _wishing():
+        SETTLE.touch()
+        _control("settle", "-u")
     return 0
 
 
 def settle() -> int:
-    """Do what follows, again as long as it is asked for."""
+    """Do what follows, again as long as it is asked for; one that fails is started anew."""
     done = None
-    while (asked := SETTLE.stat().st_mtime_ns if SETTLE.exists() else 0) != done:
+    while (asked := _wish(done)) is not None:
         done = asked
         live = pointed("live")
         name = _slot_of(live)
@@ -267,6 +280,19 @@ def settle() -> int:
                 _end(other, slot["deployment"])
         _clear_away()
     return 0
+
+
+def _wish(done: int | None) -> int | None:
+    """Return when it was asked for last; None, and want to be down, if all of that is done.
+
+    The supervisor takes commands one by one: who asks while this process ends has it started anew.
+    """
+    with _wishing():
+        asked = SETTLE.stat().st_mtime_ns if SETTLE.exists() else None
+        if asked == done:
+            _control("settle", "-d")
+            return None
+        return asked
 
 
 def _grow(name: str, deployment: str) -> None:

@@ -37,6 +37,7 @@ SERVER = Path("/usr/lib/edubba/server")  # gunicorn and what it needs, after a r
 PLACEHOLDER = ".placeholder"  # a release with this file is a page and no application
 NOT_YET = 75  # EX_TEMPFAIL, sysexits.h
 WAIT_S, POLL_S = 2.0, 0.1  # then the caller, who has others to look after, asks again
+SILENT_S = 0.3  # a log to which nothing is added for so long is whole
 QUIET_S = 60.0  # how long requests may take to end after another release is live
 ENDING_S = 40.0  # gunicorn.conf.py: graceful_timeout, and some more
 SHOWN = 3000  # bytes of what a release said
@@ -231,7 +232,7 @@ def refused(deployment: str) -> int:
     name = _slot_of(deployment)
     if name is None:
         return 0
-    said = (LOGS / name / "current").read_bytes()
+    said = _last_words(LOGS / name / "current")
     print(
         said[max(said.rfind(_header(deployment).encode()), 0) :][-SHOWN:].decode(errors="replace")
     )
@@ -241,6 +242,16 @@ def refused(deployment: str) -> int:
         _write(SLOTS, json.dumps(slots))
         _control(name, "-t")
     return 0
+
+
+def _last_words(log: Path) -> bytes:
+    """Read a log once nothing is added: why a worker ended is told by who reaps it, after it."""
+    end = time.monotonic() + WAIT_S
+    said = b""
+    while (more := log.read_bytes()) != said and time.monotonic() < end:
+        said = more
+        time.sleep(SILENT_S)
+    return more
 
 
 # Handing over

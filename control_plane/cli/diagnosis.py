@@ -66,6 +66,8 @@ class Facts:
     sockets: Mapping[str, SocketFact | None] = field(default_factory=dict)
     ca_file: str = ""
     is_ca_trusted: bool | None = None
+    regions: tuple[str, ...] | None = ()
+    regions_error: str | None = None  # why the file of regions can't be used
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +321,20 @@ def check_trust(facts: Facts) -> Finding:
     )
 
 
+def check_regions(facts: Facts) -> Finding:
+    """The worker can read where servers are to be made."""
+    if facts.regions is None:
+        return Finding(State.UNKNOWN, "Only root can look at the regions", "sudo edubba doctor")
+    if facts.regions_error is not None:
+        return Finding(
+            State.FAILED,
+            "The file of regions can not be used: {error}",
+            "Correct the file that EDUBBA_REGIONS_FILE names and run make up again.",
+            {"error": facts.regions_error},
+        )
+    return Finding(State.OK, "Regions: {regions}", facts={"regions": ", ".join(facts.regions)})
+
+
 Check = Callable[[Facts], Finding]
 CHECKS: Mapping[Group, Mapping[str, Check]] = {
     Group.MACHINE: {
@@ -337,6 +353,7 @@ CHECKS: Mapping[Group, Mapping[str, Check]] = {
         "installed": check_installed,
         "names": check_names,
         "images": check_images,
+        "regions": check_regions,
         "processes": check_processes,
         "readiness": check_readiness,
         "sockets": check_sockets,

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from control_plane.blueprints.actions import read_folder
 from control_plane.cli.diagnosis import Facts, SocketFact
+from control_plane.kit.documents import DocumentInvalid
 from control_plane.kit.installed import tenants_dir
+from control_plane.regions import read_regions
 from control_plane.settings import Settings
 
 COMMANDS = ("haproxy", "ip", "mkfs.ext4", "mmdebstrap", "nft", "runc")
@@ -31,6 +33,7 @@ def look_at_machine(settings: Settings) -> Facts:
     """Gather everything the checks ask for; changes nothing."""
     is_root = os.geteuid() == 0
     prefix = Path("/opt") / settings.instance
+    regions, regions_error = _regions(settings)
     return Facts(
         is_root=is_root,
         has_sudo=shutil.which("sudo", path=SYSTEM_PATH) is not None,
@@ -61,12 +64,26 @@ def look_at_machine(settings: Settings) -> Facts:
         },
         ca_file=str(settings.ca_file),
         is_ca_trusted=_is_ca_trusted(settings.ca_file),
+        regions=regions,
+        regions_error=regions_error,
     )
 
 
 def _needed_images() -> dict[str, str]:
     blueprints = [read_folder(p) for p in (tenants_dir() / "blueprints").iterdir() if p.is_dir()]
     return {one.name: one.image for one in blueprints}
+
+
+def _regions(settings: Settings) -> tuple[tuple[str, ...] | None, str | None]:
+    try:
+        return tuple(read_regions(settings)), None
+    except PermissionError:
+        return None, None
+    except DocumentInvalid as invalid:
+        first = invalid.mistakes[0]
+        return (), f"{settings.regions_file.name}, line {first.line}: {first.reason}"
+    except (OSError, UnicodeDecodeError) as error:
+        return (), str(error)
 
 
 def _system() -> str:

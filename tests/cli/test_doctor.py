@@ -43,6 +43,7 @@ HEALTHY = Facts(
     sockets={"locald": SocketFact("edubba-worker", 0o600)},
     ca_file="/ca.pem",
     is_ca_trusted=True,
+    regions=("north", "south"),
 )
 
 # What breaks -> the check that must notice, and how badly it must take it.
@@ -64,6 +65,7 @@ ILLS: Mapping[str, tuple[dict[str, Any], State]] = {
     "readiness": ({"readiness": "the database is away"}, State.FAILED),
     "sockets": ({"sockets": {"locald": SocketFact("root", 0o666)}}, State.FAILED),
     "trust": ({"is_ca_trusted": False}, State.WARNING),
+    "regions": ({"regions": (), "regions_error": "line 3: no such kind"}, State.FAILED),
 }
 MORE_ILLS: list[tuple[str, dict[str, Any]]] = [
     ("kernel", {"has_overlay": False}),
@@ -74,6 +76,7 @@ MORE_ILLS: list[tuple[str, dict[str, Any]]] = [
     ("processes", {"processes": None}),
     ("sockets", {"sockets": {"bell": None}}),
     ("trust", {"is_ca_trusted": None}),
+    ("regions", {"regions": None}),
 ]
 EVERY_ILL = [(check, broken) for check, (broken, _) in ILLS.items()] + MORE_ILLS
 
@@ -160,6 +163,26 @@ def test_this_machine_can_be_looked_at() -> None:
     assert facts.free_disk_mib > 0
     assert facts.memory_mib > 0
     assert facts.controllers
+
+
+@pytest.mark.parametrize(
+    ("text", "regions", "error"),
+    [
+        ("regions: {north: {kind: memory}, south: {kind: memory}}", ("north", "south"), None),
+        ("regions:\n  north: {kind: mainframe}\n", (), "regions.yaml, line 2: "),
+        (None, (), "No such file"),
+    ],
+)
+def test_the_file_of_regions_is_read_as_the_worker_reads_it(
+    tmp_path: Path, text: str | None, regions: tuple[str, ...], error: str | None
+) -> None:
+    file = tmp_path / "regions.yaml"
+    if text is not None:
+        file.write_text(text)
+    found, why = machine._regions(Settings(regions_file=file))
+    assert found == regions
+    assert (why is None) == (error is None)
+    assert (error or "") in (why or "")
 
 
 def test_a_program_that_takes_a_port_is_named() -> None:

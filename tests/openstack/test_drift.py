@@ -8,7 +8,7 @@ import pytest
 
 from control_plane.kit.errors import Refused, Unavailable
 from control_plane.kit.ids import new_id
-from control_plane.ports.cloud.openstack.machines import Machine
+from control_plane.ports.cloud.openstack.machines import DATA, Machine
 from control_plane.ports.cloud.port import ServerSpec, ServerState, TenantSpec
 from tests.contracts.clouds import Stage
 from tests.contracts.conftest import a_stage
@@ -99,6 +99,7 @@ def test_a_port_that_was_removed_is_made_and_plugged_in_again(
     mend(stage, somebody.spec)
     [fresh] = somebody.all_of("ports", name=somebody.spec.server_id)
     assert fresh["fixed_ips"][0]["ip_address"] == str(somebody.spec.address)
+    assert DATA in fresh["tags"]
 
 
 def test_what_somebody_opened_is_closed_and_what_he_closed_is_open(

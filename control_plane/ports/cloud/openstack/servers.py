@@ -126,6 +126,8 @@ class Servers:
         if group not in port["security_groups"] or not port["port_security_enabled"]:
             groups = [group, *port["security_groups"]]
             self.change_port(space.project_id, port["id"], groups)
+        if machine.holds_data and DATA not in port["tags"]:  # a port of ours was replaced
+            self.mark_data(machine)
         if machine.address is None:
             self._ensure_address(space, port["id"])
         if machine.status == "ACTIVE" and port["device_id"] != machine.id:

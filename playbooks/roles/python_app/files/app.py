@@ -38,6 +38,7 @@ PLACEHOLDER = ".placeholder"  # a release with this file is a page and no applic
 NOT_YET = 75  # EX_TEMPFAIL, sysexits.h
 WAIT_S, POLL_S = 2.0, 0.1  # then the caller, who has others to look after, asks again
 SILENT_S = 0.3  # a log to which nothing is added for so long is whole
+LAST_WORDS_S = 5.0  # one that is written on and on is not waited for
 QUIET_S = 60.0  # how long requests may take to end after another release is live
 ENDING_S = 40.0  # gunicorn.conf.py: graceful_timeout, and some more
 SHOWN = 3000  # bytes of what a release said
@@ -232,7 +233,7 @@ def refused(deployment: str) -> int:
     name = _slot_of(deployment)
     if name is None:
         return 0
-    said = _last_words(LOGS / name / "current")
+    said = _last_words(name)
     print(
         said[max(said.rfind(_header(deployment).encode()), 0) :][-SHOWN:].decode(errors="replace")
     )
@@ -244,14 +245,19 @@ def refused(deployment: str) -> int:
     return 0
 
 
-def _last_words(log: Path) -> bytes:
-    """Read a log once nothing is added: why a worker ended is told by who reaps it, after it."""
-    end = time.monotonic() + WAIT_S
-    said = b""
-    while (more := log.read_bytes()) != said and time.monotonic() < end:
-        said = more
+def _last_words(name: str) -> bytes:
+    """Read what a server said, once that is all: of a worker that ended tells who reaps it."""
+    log, said = LOGS / name / "current", b""
+    end = time.monotonic() + LAST_WORDS_S
+    while time.monotonic() < end and (_has_ended_ones(name) or log.read_bytes() != said):
+        said = log.read_bytes()
         time.sleep(SILENT_S)
-    return more
+    return log.read_bytes()
+
+
+def _has_ended_ones(name: str) -> bool:
+    """Whether a worker of a server ended and was not reaped yet."""
+    return any(state == "Z" for state in _descendants(_pid_of(name)).values())
 
 
 # Handing over
@@ -311,10 +317,7 @@ def _grow(name: str, deployment: str) -> None:
     if (RUN / f"{deployment}.grown").exists():
         return
     (RUN / f"{deployment}.grown").touch()
-    said = subprocess.run(
-        ["s6-svstat", "-o", "pid", str(SCAN / name)], check=True, capture_output=True
-    )
-    server = int(said.stdout)
+    server = _pid_of(name)
     _give_way(is_live=True, pid=server)  # first: what it starts from now on inherits
     for pid in _descendants(server):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
@@ -324,18 +327,25 @@ def _grow(name: str, deployment: str) -> None:
         time.sleep(POLL_S)  # signals of a kind that are pending together are one
 
 
-def _descendants(pid: int) -> set[int]:
-    """Return the processes below a process."""
+def _pid_of(name: str) -> int:
+    argv = ["s6-svstat", "-o", "pid", str(SCAN / name)]
+    return int(subprocess.run(argv, check=True, capture_output=True).stdout)
+
+
+def _descendants(pid: int) -> dict[int, str]:
+    """Return the processes below a process, each with its state as in proc(5)."""
     parents: dict[int, int] = {}
+    states: dict[int, str] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             fields = status.read_text().rpartition(")")[2].split()
-            parents[int(status.parent.name)] = int(fields[1])
+            one = int(status.parent.name)
+            states[one], parents[one] = fields[0], int(fields[1])
     found, above = set[int](), {pid}
     while above:
         above = {child for child, parent in parents.items() if parent in above} - found
         found |= above
-    return found
+    return {one: states[one] for one in found}
 
 
 def _end(name: str, deployment: str) -> None:

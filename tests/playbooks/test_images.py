@@ -58,6 +58,19 @@ def test_nothing_in_an_image_makes_another_user_of_who_executes_it(image: Path) 
 
 
 @root
+def test_nothing_in_an_image_can_be_changed_by_everybody(image: Path) -> None:
+    everybodys = [
+        path
+        for path in image.rglob("*")
+        if not path.is_symlink()
+        and path.stat().st_mode & stat.S_IWOTH
+        and path.relative_to(image).parts[-1:] != ("tmp",)
+        and path.relative_to(image).parts[:1] not in {("dev",), ("run",)}
+    ]
+    assert everybodys == []
+
+
+@root
 def test_no_key_of_an_image_is_in_each_server_that_is_made_from_it(image: Path) -> None:
     keys = [*image.glob("etc/ssl/private/*"), *image.glob("etc/ssh/*key*")]
     assert keys == []

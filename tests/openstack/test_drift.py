@@ -13,6 +13,7 @@ from control_plane.ports.cloud.port import ServerSpec, ServerState, TenantSpec
 from tests.contracts.clouds import Stage
 from tests.contracts.conftest import a_stage
 from tests.contracts.openstack import OpenStack, openstack_with_guests
+from tests.openstack.tiers import administrator
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.cloud
@@ -89,14 +90,29 @@ def test_a_floating_address_that_was_removed_is_replaced(stage: Stage, somebody:
     mend(stage, somebody.spec)
 
 
-def test_a_port_that_was_removed_is_made_and_plugged_in_again(
-    stage: Stage, somebody: Somebody
+def test_a_port_that_was_unplugged_and_removed_is_made_and_plugged_in_again(
+    world: OpenStack, stage: Stage, somebody: Somebody
 ) -> None:
+    world.lose_process(somebody.spec)  # nova takes nothing off a container that runs
     [port] = somebody.all_of("ports", name=somebody.spec.server_id)
     somebody.compute.delete(f"/servers/{somebody.machine.id}/os-interface/{port['id']}")
     wait_until(lambda: not somebody.all_of("ports", device_id=somebody.machine.id), timeout_s=60)
     somebody.network.delete(f"/ports/{port['id']}")
     mend(stage, somebody.spec)
+    assert_as_before(somebody)
+
+
+def test_a_port_that_was_removed_under_a_server_is_made_and_plugged_in_again(
+    stage: Stage, somebody: Somebody
+) -> None:
+    [port] = somebody.all_of("ports", name=somebody.spec.server_id)
+    with administrator() as admin:  # nobody else may
+        admin.network.delete(f"/ports/{port['id']}").raise_for_status()
+    mend(stage, somebody.spec)
+    assert_as_before(somebody)
+
+
+def assert_as_before(somebody: Somebody) -> None:
     [fresh] = somebody.all_of("ports", name=somebody.spec.server_id)
     assert fresh["fixed_ips"][0]["ip_address"] == str(somebody.spec.address)
     assert DATA in fresh["tags"]

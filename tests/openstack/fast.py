@@ -6,6 +6,7 @@ guest does that is up, so that a server which the cloud calls active counts as r
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -81,19 +82,22 @@ def a_fast_cloud() -> Iterator[Connection]:
 
 
 @contextmanager
-def an_image(admin: Connection, digest: str = DIGEST) -> Iterator[str]:
-    """Have an image that servers can be made from; nothing is in it."""
+def an_image(
+    admin: Connection, digest: str = DIGEST, disk: Path | None = None, family: str = FAMILY
+) -> Iterator[str]:
+    """Have an image that servers can be made from; without a disk, nothing is in it."""
     about = {
         "name": f"fast {digest[-8:]}",
         "disk_format": "raw",
         "container_format": "bare",
         "visibility": "public",
-        "edubba_family": FAMILY,
+        "edubba_family": family,
         "edubba_digest": digest,
     }
     image = sure(admin.image.post("/images", json=about)).json()
     stream = {"Content-Type": "application/octet-stream"}
-    sure(admin.image.put(f"/images/{image['id']}/file", data=b"nothing", headers=stream))
+    with disk.open("rb") if disk else BytesIO(b"nothing") as content:
+        sure(admin.image.put(f"/images/{image['id']}/file", data=content, headers=stream))
     try:
         yield image["id"]
     finally:

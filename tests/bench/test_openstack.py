@@ -65,7 +65,7 @@ def known_of(cloud: FastCloud, tenant: TenantSpec, spec: ServerSpec) -> Known:
         user=tenants._user(),
         role=tenants._role(),
         external=tenants.external_network(tenants.project(tenant.tenant_id)),
-        image=str(servers._find_image(spec)["id"]),
+        image=str(servers._images.find(spec)["id"]),
         flavor=str(servers._flavor(spec)["id"]),
     )
 

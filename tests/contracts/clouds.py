@@ -46,6 +46,13 @@ class World(Protocol):
     @property
     def cloud(self) -> Cloud: ...
 
+    @property
+    def wires_are_links(self) -> bool:
+        """Whether a wire has an address of its own and goes with the process at either end.
+
+        Else it is a rule between two servers, which a process that died changes nothing of.
+        """
+
     def get(self, address: IPv4Address, path: str) -> Answer: ...
 
     def lose_isolation(self, spec: ServerSpec) -> None: ...
@@ -68,6 +75,7 @@ class World(Protocol):
 @dataclass
 class Memory:
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
+    wires_are_links: bool = True
 
     def get(self, address: IPv4Address, path: str) -> Answer:
         status, _, body = self.cloud.serve(address, path)
@@ -115,6 +123,7 @@ class Memory:
 @dataclass
 class Local:
     world: LocaldWorld
+    wires_are_links: bool = True
 
     @property
     def cloud(self) -> Cloud:

@@ -57,6 +57,7 @@ class OpenStack:
 
     cloud: OpenStackCloud
     settings: RegionSettings
+    wires_are_links: bool = False
 
     def get(self, address: IPv4Address, path: str) -> tuple[int, bytes]:
         status, _, body = ask(str(address), quote(path), {})

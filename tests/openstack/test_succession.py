@@ -32,6 +32,11 @@ def test_the_first_serves_until_its_successor_is_to() -> None:
     assert in_order([first, serving]) == [serving, first]
 
 
+def test_one_that_succeeded_before_stands_behind_its_own_successor() -> None:
+    older, serving = a_machine(edubba_serves="1"), a_machine(".next", edubba_serves="1")
+    assert in_order([older, serving]) == [serving, older]
+
+
 def test_one_that_was_given_up_stands_behind_its_double() -> None:
     lost, good = a_machine(status="ERROR"), a_machine()
     assert in_order([lost, good]) == [good, lost]

@@ -15,6 +15,7 @@ from control_plane.kit.errors import Refused, Unavailable
 from control_plane.ports.cloud.openstack.certificates import Authority, Key
 from control_plane.ports.cloud.openstack.fences import Fences
 from control_plane.ports.cloud.openstack.guests import PROGRAM, Guests, fence_arguments
+from control_plane.ports.cloud.openstack.images import Images
 from control_plane.ports.cloud.openstack.lookout import Lookout
 from control_plane.ports.cloud.openstack.machines import (
     NEXT,
@@ -62,6 +63,7 @@ class OpenStackCloud(ThroughReceiver):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._guests = Guests(Authority(folder, settings.configurator), folder / "guests")
         self._tenants = Tenants(api, settings)
+        self._images = Images(api, self._tenants)
         self._servers = Servers(api, settings, self._tenants)
         self._wires = Wires(settings, self._tenants, self._servers)
         self._lookout = Lookout(self._servers, self._guests, self._waits)
@@ -95,9 +97,19 @@ class OpenStackCloud(ThroughReceiver):
             return self._lookout.await_running(machine)
         serving, others = machines[0], machines[1:]
         self._check_identity(serving, spec)
-        if not is_as_wished(serving, spec):
-            self._forget(spec.server_id)
-            return self._successions.advance(serving, others, spec, fence)
+        is_wished = is_as_wished(serving, spec)
+        if is_wished or serving.is_successor:  # one succession is brought to its end before another
+            fact = self._serve(serving, others, spec, fence)
+            if is_wished or fact.state is not ServerState.RUNNING:
+                return fact
+            others = []
+        self._forget(spec.server_id)
+        return self._successions.advance(serving, others, spec, fence)
+
+    def _serve(
+        self, serving: Machine, others: Sequence[Machine], spec: ServerSpec, fence: Fence
+    ) -> ServerFact:
+        """See that a machine serves; the others, which came before it or were to, are removed."""
         self._successions.give_up(serving, others, fence)
         self._servers.mend(serving, spec)
         if serving.status in STOPPED:
@@ -170,7 +182,7 @@ class OpenStackCloud(ThroughReceiver):
 
     def list_images(self) -> Iterable[Image]:
         """List the prepared images, the newest of a family first."""
-        return self._servers.list_images()
+        return self._images.list_prepared()
 
     def probe_isolation(self, server_id: str, targets: Sequence[Target]) -> ProbeReport:
         """Try the targets, neighbours and what the guest knows of, from inside."""

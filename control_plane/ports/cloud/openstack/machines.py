@@ -84,8 +84,8 @@ def in_order(machines: Iterable[Machine]) -> list[Machine]:
     """
 
     def place(one: Machine) -> tuple[bool, bool, bool, str]:
-        created = str(one.document["created"])
-        return (SERVES not in one.metadata, one.is_successor, is_lost(one), created)
+        serves, created = SERVES in one.metadata, str(one.document["created"])
+        return (not serves, one.is_successor != serves, is_lost(one), created)
 
     return sorted(machines, key=place)
 

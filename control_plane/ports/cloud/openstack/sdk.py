@@ -68,9 +68,12 @@ class Service:
         """Make or do something. Raises Missing, Conflict."""
         return self._call("POST", path, json=document)
 
-    def put(self, path: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Set something. Raises Missing, Conflict."""
-        return self._call("PUT", path, json=document)
+    def put(
+        self, path: str, document: Mapping[str, Any] | None = None, revision: int | None = None
+    ) -> dict[str, Any]:
+        """Set something; with a revision, only if it is still that. Raises Missing, Conflict."""
+        only = {} if revision is None else {"If-Match": f"revision_number={revision}"}
+        return self._call("PUT", path, json=document, headers=only)
 
     def delete(self, path: str) -> None:
         """Remove something; nothing happens if it is gone. Raises Conflict."""
@@ -135,7 +138,7 @@ class Service:
         if status == HTTPStatus.FORBIDDEN:
             self._connection.session.invalidate()  # a right that is given is in new tokens alone
             raise Refused("cloud_right_missing", call=call, **facts)
-        if status == HTTPStatus.CONFLICT:
+        if status in {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}:
             raise Conflict("cloud_changed", call=call, **facts)
         if status in _NOT_NOW or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             wait = answer.headers.get("Retry-After", "")

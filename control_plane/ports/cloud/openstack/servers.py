@@ -9,11 +9,13 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Address
 from typing import Any
 
 from control_plane.kit.errors import Refused
 from control_plane.ports.cloud.openstack.guests import Door
+from control_plane.ports.cloud.openstack.images import Images
 from control_plane.ports.cloud.openstack.machines import (
     DATA,
     HOST_KEY,
@@ -30,10 +32,11 @@ from control_plane.ports.cloud.openstack.wishes import (
     choose_flavor,
     server_metadata,
 )
-from control_plane.ports.cloud.port import Image, ServerSpec
+from control_plane.ports.cloud.port import ServerSpec
 
 Document = dict[str, Any]
 _CONSOLE_LINES = 400
+_TRIES = 20  # of a change that others come before; each wire changes a port once
 _HOST_KEY = re.compile(r"^EDUBBA-HOST-KEY (ssh-ed25519 [A-Za-z0-9+/=]{50,100})\s*$", re.MULTILINE)
 
 
@@ -42,6 +45,7 @@ class Servers:
 
     def __init__(self, api: Api, settings: RegionSettings, tenants: Tenants) -> None:
         self._api, self._settings, self._tenants = api, settings, tenants
+        self._images = Images(api, tenants)
         self._lock = threading.Lock()
         self._places: dict[str, str] = {}  # server to tenant
         self._flavors: list[Document] = []
@@ -89,7 +93,7 @@ class Servers:
         """
         space = self._tenants.space(spec.tenant_id)
         image, flavor, (port, is_new) = at_once(
-            lambda: self._find_image(spec),
+            lambda: self._images.find(spec),
             lambda: self._flavor(spec),
             lambda: self._make_port(space, spec, suffix),
         )
@@ -124,8 +128,7 @@ class Servers:
             lambda: self._ensure_port(space, spec),
         )
         if group not in port["security_groups"] or not port["port_security_enabled"]:
-            groups = [group, *port["security_groups"]]
-            self.change_port(space.project_id, port["id"], groups)
+            self.change_port(space.project_id, port, join={group})
         if machine.holds_data and DATA not in port["tags"]:  # a port of ours was replaced
             self.mark_data(machine)
         if machine.address is None:
@@ -166,6 +169,13 @@ class Servers:
         path = f"/servers/{machine.id}/metadata"
         self._compute(machine.project_id).post(path, {"metadata": dict(metadata)})
         machine.document["metadata"].update(metadata)
+
+    def erase(self, machine: Machine, *names: str) -> None:
+        """Erase what was written on a server."""
+        for name in names:
+            if name in machine.metadata:
+                self._compute(machine.project_id).delete(f"/servers/{machine.id}/metadata/{name}")
+                del machine.document["metadata"][name]
 
     def mark_data(self, machine: Machine) -> None:
         """Write down that a machine holds something of the tenant's.
@@ -231,10 +241,29 @@ class Servers:
             if port["device_owner"].startswith("compute:") and port["name"] != server_id
         ]
 
-    def change_port(self, project_id: str, port_id: str, groups: list[str]) -> None:
-        """Set which groups a port is in; nothing else can be sent or received."""
-        wish = {"security_groups": sorted(set(groups)), "port_security_enabled": True}
-        self._network(project_id).put(f"/ports/{port_id}", {"port": wish})
+    def change_port(
+        self,
+        project_id: str,
+        port: Document,
+        join: AbstractSet[str] = frozenset(),
+        leave: AbstractSet[str] = frozenset(),
+    ) -> None:
+        """Let a port join and leave groups; nothing else can be sent or received.
+
+        Several wires of a server may change at once: each wish is for the revision it was read at.
+        """
+        network, path = self._network(project_id), f"/ports/{port['id']}"
+        for tries_left in reversed(range(_TRIES)):
+            groups = sorted((join | set(port["security_groups"])) - leave)
+            wish = {"port": {"security_groups": groups, "port_security_enabled": True}}
+            try:
+                network.put(path, wish, revision=port["revision_number"])
+            except Conflict:
+                if not tries_left:
+                    raise
+                port = network.get(path)["port"]
+            else:
+                return
 
     def remove(self, machine: Machine) -> None:
         """Ask for the end of a machine."""
@@ -255,16 +284,6 @@ class Servers:
         """Forget where a server was that is gone."""
         with self._lock:
             self._places.pop(server_id, None)
-
-    def list_images(self) -> list[Image]:
-        """Return the prepared images, the newest of a family first."""
-        query = {"sort": "created_at:desc", "status": "active"}
-        images = self._api.service("image", self._any_project()).list("/images", "images", **query)
-        return [
-            Image(one["edubba_family"], one["edubba_digest"])
-            for one in images
-            if one.get("edubba_digest") and one.get("edubba_family") and self._is_trusted(one)
-        ]
 
     def place(self, server_id: str) -> str | None:
         """Return the tenant of a server, or of the port that is left of it, as far as is known."""
@@ -290,23 +309,6 @@ class Servers:
 
     def _of_project(self, project_id: str) -> list[Document]:
         return list(self._compute(project_id).list("/servers/detail", "servers"))
-
-    def _any_project(self) -> str:
-        """Return a project to look at images from: Glance knows no domains."""
-        return self._tenants.own_project()
-
-    def _find_image(self, spec: ServerSpec) -> Document:
-        images = self._api.service("image", self._tenants.project(spec.tenant_id))
-        query = {"edubba_digest": spec.image, "status": "active", "sort": "created_at:asc"}
-        for found in images.list("/images", "images", **query):
-            if self._is_trusted(found):
-                return found
-        raise Refused("image_missing", image=spec.image)
-
-    def _is_trusted(self, image: Document) -> bool:
-        """Whether an image is the cloud's own or ours: anybody may name a digest on his."""
-        is_clouds_own = image["visibility"] == "public"  # which takes an administrator
-        return is_clouds_own or str(image["owner"]) == self._any_project()
 
     def _flavor(self, spec: ServerSpec) -> Mapping[str, Any]:
         if not self._flavors:

@@ -78,15 +78,16 @@ class Successions:
 
     def give_up(self, first: Machine, others: Sequence[Machine], fence: Fence) -> None:
         """Let the first machine go on, and remove a successor that nobody wishes for any more."""
-        if not others or SERVES in first.metadata:
+        if not others or first.is_successor:
             return
         if first.status == "ACTIVE":  # and may rest; started anew, it does not
             self._guests.ask(self._door(first), "wake", *fence_arguments(fence))
         self._remove(others, with_port=True)
 
     def finish(self, second: Machine, others: Sequence[Machine]) -> None:
-        """Remove the predecessor of a machine that was seen to serve."""
+        """Remove the predecessor of a machine that was seen to serve, which can have one again."""
         self._remove(others, with_port=True)
+        self._servers.erase(second, SERVES, _FILLING, _FILLED)
         if second.is_successor:
             self._lookout.forget(second.name)
             self._servers.rename(second)

@@ -53,8 +53,7 @@ class Wires:
         group = self._tenants.ensure_group(project_id, spec.wire_id, rules, tag)
         for end in (asking, answering):
             if not end.is_in(group):
-                groups = [group, *end.port["security_groups"]]
-                self._servers.change_port(project_id, end.port["id"], groups)
+                self._servers.change_port(project_id, end.port, join={group})
         return WireFact(spec.wire_id, answering.address, is_whole=True)
 
     def observe(self, spec: WireSpec) -> WireFact:
@@ -120,8 +119,7 @@ class Wires:
         ends = {end for group in groups for end in wire_ends(group["description"])[:2]}
         for port in self._servers.ports(project_id):
             if port["name"] in ends and gone & set(port["security_groups"]):
-                left = [one for one in port["security_groups"] if one not in gone]
-                self._servers.change_port(project_id, port["id"], left)
+                self._servers.change_port(project_id, port, leave=gone)
 
     def _end(self, spec: WireSpec, server_id: str) -> _End:
         if spec.from_server == spec.to_server:

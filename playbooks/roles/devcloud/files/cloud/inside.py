@@ -256,7 +256,7 @@ def raise_link(name: str) -> None:
     libvirt sets a container's wire up while OVS, which nova told of it before it was there, makes
     it promiscuous: both read the flags, then write them, so that one may undo what the other did.
     """
-    with suppress(FileNotFoundError):  # it went
+    with suppress(OSError):  # it went: no such file, or EINVAL of one that was just opened
         if not int(Path(f"/sys/class/net/{name}/flags").read_text(), 16) & IFF_UP:
             subprocess.run(["ip", "link", "set", name, "up"], check=False, capture_output=True)
 
@@ -265,7 +265,7 @@ def mend_guests(known: set[str]) -> set[str]:
     """Complete checksums at containers' own ends; return the network namespaces that are new."""
     found = set()
     for comm in Path("/proc").glob("[0-9]*/comm"):
-        with suppress(FileNotFoundError, ProcessLookupError):  # they come and go
+        with suppress(OSError):  # they come and go
             if comm.read_text() != "libvirt_lxc\n":
                 continue
             pid = comm.parent.name
